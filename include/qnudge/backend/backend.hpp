@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "qnudge/kernels/mutate.hpp"
+#include "qnudge/kernels/score.hpp"
+#include "qnudge/quant/network.hpp"
+
+namespace qnudge {
+
+/// Samples as the integer network reads them.
+struct ImageSet {
+  std::int64_t count = 0;
+  std::vector<std::int8_t> codes;              ///< [count, H, W, C]
+  std::vector<std::int32_t> labels;            ///< [count]
+  std::vector<std::int32_t> reference_logits;  ///< [count, outputs] Q16 of the float model; empty: no `kl`
+};
+
+/// An ImageSet held by one session; made by Session::upload.
+class ResidentImages {
+ public:
+  virtual ~ResidentImages() = default;
+  virtual std::int64_t count() const = 0;
+};
+using ImagesHandle = std::shared_ptr<const ResidentImages>;
+
+struct Evaluation {
+  std::vector<std::int32_t> predicted;  ///< [count], ties to the lower class
+  std::int64_t correct = 0;
+  std::int64_t cross_entropy = 0;  ///< sum over images, Q16 nats
+  std::int64_t kl = 0;             ///< sum over images of KL(float || quantised), Q16 nats; 0 without reference logits
+};
+
+struct PopulationOptions {
+  std::int32_t parents = 32, offspring = 32;
+  std::uint64_t seed = 1;
+  FitnessKind fitness = FitnessKind::top1;
+  MutationKind mutation = MutationKind::uniform;
+  double rate = 0.02;      ///< mean mutation probability per weight
+  std::int32_t chunk = 0;  ///< offspring resident at a time; 0: all (changes memory, never a result)
+};
+
+/// Set from anywhere (signal handler, clock); a `repeat` looks at it before every generation.
+using StopFlag = std::atomic<bool>;
+
+/// What a progress bar may look at while a layer is searched; the device writes it, nobody waits for it.
+struct Mailbox {
+  std::atomic<std::int64_t> generation{0}, best{0}, candidate_images{0};
+};
+
+/// One line of history.
+struct GenerationRecord {
+  std::int32_t generation = 0;  ///< 1-based
+  std::int64_t best = 0;        ///< best parent's fitness after selection
+  std::int64_t worst = 0;       ///< worst surviving parent's
+  std::int32_t accepted = 0;    ///< offspring among the survivors
+};
+
+/// Everything that a later run needs to go on with a layer.
+struct PopulationState {
+  std::int32_t generation = 0;
+  std::int64_t start_fitness = 0;
+  std::vector<std::int8_t> parents;   ///< [mu, K, R, S, C] by rank
+  std::vector<std::int64_t> fitness;  ///< [mu] by rank
+};
+
+/// The search of one layer, resident on a device. All operations enqueue and return nothing; the caller reads only
+/// after `repeat`. The number of the generation, the ranking and the survivors live in the backend.
+class LayerSearch {
+ public:
+  virtual ~LayerSearch() = default;
+
+  /// Parents <- mu copies of the layer's current codes, their fitness evaluated once; generation 0.
+  virtual void start() = 0;
+  /// Goes on from a saved state instead.
+  virtual void restore(const PopulationState& state) = 0;
+
+  /// Offspring j of chunk c <- mutated copy of the parent of rank (j mod mu).
+  virtual std::int32_t chunks() const = 0;
+  virtual void mutate(std::int32_t chunk) = 0;
+  /// Fitness of every offspring of chunk c over the whole image set.
+  virtual void evaluate(std::int32_t chunk) = 0;
+  /// Parents <- best mu of parents and offspring by (fitness, parents before offspring, lower index); one record is
+  /// appended to the history, the mailbox and the generation counter move on.
+  virtual void select() = 0;
+
+  /// Runs `body` until the generation counter is `limit` or `stop` is set. `body` may only enqueue and must not look at
+  /// anything that changes between generations: a backend may record it once and replay it.
+  virtual void repeat(std::int32_t limit, const StopFlag& stop, const std::function<void()>& body) = 0;
+
+  virtual PopulationState save() const = 0;                  ///< reads back
+  virtual std::vector<GenerationRecord> take_history() = 0;  ///< records since the last call
+  virtual const Mailbox& mailbox() const = 0;
+};
+
+/// One integer network on one device. Layers' parameters can be replaced; everything else is fixed.
+class Session {
+ public:
+  virtual ~Session() = default;
+  virtual void set_layer(int layer, const LayerParams& params) = 0;
+  virtual ImagesHandle upload(const ImageSet& images) = 0;
+  virtual Evaluation evaluate(const ImagesHandle& images) = 0;
+  /// Mean over images and positions of layer's accumulator without bias, [K]: an exact integer sum divided once.
+  virtual std::vector<double> accumulator_means(int layer, const ImagesHandle& images) = 0;
+  /// Output of every node for every image, in node order: codes as bytes, a float output as fp32 bytes; [count, HWC].
+  using TensorVisitor = std::function<void(int node, std::span<const std::uint8_t> bytes)>;
+  virtual void visit_tensors(const ImagesHandle& images, const TensorVisitor& visitor) = 0;
+  /// The layer plan: prefix evaluated and cached for `images`, `layer` ready to be searched. Valid until the next
+  /// set_layer.
+  virtual std::unique_ptr<LayerSearch> prepare(int layer, const ImagesHandle& images, const PopulationOptions& options,
+                                               std::span<const std::int16_t> residual_targets) = 0;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string name() const = 0;    ///< "host", "reference", "cuda"
+  virtual std::string device() const = 0;  ///< for reports, e.g. processor, instruction set, threads
+  /// Why this network cannot run here, naming the node; nothing if it can.
+  virtual std::optional<std::string> reject(const IntNetwork& network) const = 0;
+  virtual std::unique_ptr<Session> open(const IntNetwork& network) = 0;
+};
+
+}  // namespace qnudge

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace qnudge {
+
+/// Plain structs of a run's configuration. Defaults stand here; ranges and documentation stand in the reader's table
+/// (config/reader.hpp), from which messages, configs/README.md's check and the resolved config are derived.
+
+struct DataConfig {
+  std::string format;                     ///< "idx", "cifar10", "cifar100"
+  std::vector<std::string> train_images;  ///< files; idx: one
+  std::string train_labels;               ///< idx only
+  std::vector<std::string> test_images;
+  std::string test_labels;
+  std::int64_t classes = 0;       ///< 0: 10 for idx and cifar10, 100 for cifar100
+  std::vector<double> mean, std;  ///< one per channel; (x / 255 - mean) / std
+  std::int64_t calibration = 1024, fitness = 1024, gate = 1024;
+  std::int64_t test = 0;  ///< 0: all
+};
+
+struct GridConfig {
+  int bits = 4;                      ///< 2..8
+  std::string scheme = "per_layer";  ///< "per_layer", "per_channel"
+  std::string scale = "pow2";        ///< "pow2", "free"
+  std::string range = "max";         ///< "max", "mse"
+  friend bool operator==(const GridConfig&, const GridConfig&) = default;
+};
+
+struct QuantConfig {
+  std::string activations = "int8";
+  std::string batch_norm = "separate";  ///< "separate", "fold"
+  GridConfig grid;
+  int rest_bits = 8;                         ///< layers that a mode leaves unquantised
+  std::map<std::string, GridConfig> layers;  ///< overrides by node name; missing keys inherit `grid`
+};
+
+struct SearchConfig {
+  std::string strategy = "layer";
+  std::string order = "sensitivity";  ///< "sensitivity", "forward"
+  std::string start = "nearest";      ///< "nearest", "bias"
+  std::string fitness = "top1";       ///< "top1", "cross_entropy", "kl", "top1_then_cross_entropy"
+  std::string mutation = "uniform";   ///< "uniform", "residual"
+  double rate = 0.02;
+  std::int64_t parents = 32, offspring = 32, generations = 64;
+  std::int64_t chunk = 0;  ///< offspring resident at a time; 0: all
+  int sensitivity_bits = 4;
+  bool gate = true;
+  std::vector<std::string> skip;  ///< node names that are quantised but not searched
+};
+
+struct StopConfig {
+  std::string rule = "none";  ///< "none", "recovered", "budget"
+  double tolerance = 0.01;    ///< accuracy drop against float on the gate images, a fraction
+  double seconds = 0;         ///< wall clock; 0: none
+};
+
+struct Config {
+  std::string model;
+  std::int64_t input_height = 0, input_width = 0;  ///< for models with symbolic spatial extents
+  DataConfig data;
+  QuantConfig quant;
+  SearchConfig search;
+  StopConfig stop;
+  std::string protocol = "held_out";  ///< "held_out", "paper" (leaky)
+  std::uint64_t seed = 1;
+  std::string out;                          ///< run folder; empty: runs/<config file name>
+  std::string backend = "auto";             ///< "auto", "host", "reference", "cuda"
+  std::int64_t threads = 0;                 ///< 0: all cores
+  std::int64_t checkpoint_generations = 0;  ///< also checkpoint within a layer every N generations; 0: at layer ends
+};
+
+/// Reads and checks a config: strict JSON (no comments, no duplicate keys), unknown keys are errors with a suggestion,
+/// `overrides` are "key.path=value" (value parsed as JSON if it is JSON, else a string), applied before checking.
+/// `${NAME}` in path values is replaced by the environment variable. Paths are relative to the current folder.
+/// Throws Error(kind usage): file, key, what was found, what would be right.
+Config read_config(const std::filesystem::path& path, const std::vector<std::string>& overrides = {});
+
+/// The same from text; `origin` names it in messages.
+Config parse_config(std::string_view text, const std::string& origin, const std::vector<std::string>& overrides = {});
+
+/// Every key with its final value, as JSON text (two spaces, sorted keys, final newline).
+std::string resolved_json(const Config& config);
+
+/// Fingerprint of all that decides a result: everything but out, backend, threads, search.chunk,
+/// checkpoint_generations and stop.seconds.
+std::string result_fingerprint(const Config& config);
+
+/// One documented key, e.g. {"search.rate", "number", "0.02", "0..1", "..."}; configs/README.md must list them all.
+struct ConfigKey {
+  std::string path, type, fallback, range, help;
+};
+std::vector<ConfigKey> config_keys();
+
+}  // namespace qnudge

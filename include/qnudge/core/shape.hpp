@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+
+namespace qnudge {
+
+/// Extent of one sample in NHWC. A one-dimensional signal of length L has h = L, w = 1.
+struct Shape {
+  std::int64_t h = 1, w = 1, c = 1;
+
+  std::int64_t size() const { return h * w * c; }
+  friend bool operator==(const Shape&, const Shape&) = default;
+};
+
+}  // namespace qnudge

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "qnudge/data/dataset.hpp"
+
+namespace qnudge {
+
+/// (x / 255 - mean[c]) / std[c], computed in float in that order.
+struct Normalisation {
+  std::vector<float> mean, std;  ///< one value per channel
+};
+
+/// IDX images (magic 0x00000803, unsigned bytes) and labels (0x00000801), plain or gzip (".gz"). One channel.
+/// Throws Error(kind input): wrong magic, truncated, trailing bytes, counts that differ, label out of range.
+std::shared_ptr<const Dataset> open_idx(const std::filesystem::path& images, const std::filesystem::path& labels,
+                                        std::int64_t classes, const Normalisation& normalisation);
+
+/// CIFAR binary records: `label_bytes` label bytes (1 for CIFAR-10; 2 for CIFAR-100: coarse, fine; the last one is the
+/// label), then 3072 bytes as planes R, G, B of 32 x 32. Throws as `open_idx`; a size that is no multiple of a record
+/// too.
+std::shared_ptr<const Dataset> open_cifar(const std::vector<std::filesystem::path>& files, int label_bytes,
+                                          std::int64_t classes, const Normalisation& normalisation);
+
+}  // namespace qnudge

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+
+#include "qnudge/core/fixed_point.hpp"
+#include "qnudge/core/host_device.hpp"
+
+namespace qnudge {
+
+enum class FitnessKind { top1, cross_entropy, kl, top1_then_cross_entropy };
+
+/// Fitness is one int64 per candidate, higher is better, a sum over images (so any order gives the same bits):
+///   top1                      number of correct predictions, ties to the lower class
+///   cross_entropy, kl         minus the loss in Q16 nats
+///   top1_then_cross_entropy   correct * 2^44 - cross entropy: lexicographic for up to 2^19 images
+/// A loss is capped at 2^24 - 1 (256 nats) per image.
+constexpr std::int64_t kLossCap = (1 << 24) - 1;
+constexpr std::int64_t kCorrectWeight = std::int64_t{1} << 44;
+constexpr std::int64_t kMaxImages = std::int64_t{1} << 19;
+
+/// Class with the largest logit; NaN never wins, ties go to the lower class.
+QNUDGE_HOST_DEVICE std::int32_t argmax(const float* logits, std::int64_t classes) {
+  std::int32_t best = 0;
+  for (std::int64_t k = 1; k < classes; ++k) {
+    if (logits[k] > logits[best]) best = static_cast<std::int32_t>(k);
+  }
+  return best;
+}
+
+QNUDGE_HOST_DEVICE std::int64_t capped(std::int64_t loss) {
+  return loss < 0 ? 0 : (loss > kLossCap ? kLossCap : loss);
+}
+
+/// ln sum exp of float logits, Q16.
+QNUDGE_HOST_DEVICE std::int64_t log_sum_exp_q16(const float* logits, std::int64_t classes) {
+  std::int32_t largest = logit_to_q16(logits[0]);
+  for (std::int64_t k = 1; k < classes; ++k) {
+    const std::int32_t z = logit_to_q16(logits[k]);
+    largest = z > largest ? z : largest;
+  }
+  std::uint64_t sum = 0;
+  for (std::int64_t k = 0; k < classes; ++k) {
+    sum += static_cast<std::uint64_t>(exp_q30(static_cast<std::int64_t>(logit_to_q16(logits[k])) - largest));
+  }
+  return largest + log_q16(sum);
+}
+
+/// -ln softmax(logits)[label], Q16, in [0, kLossCap].
+QNUDGE_HOST_DEVICE std::int64_t cross_entropy_q16(const float* logits, std::int64_t classes, std::int32_t label) {
+  return capped(log_sum_exp_q16(logits, classes) - logit_to_q16(logits[label]));
+}
+
+/// KL(p || softmax(logits)), Q16, in [0, kLossCap]. `probability` is p in Q30 [classes]; `negative_entropy` is
+/// sum p ln p in Q16 (<= 0), see `prepare_kl`.
+QNUDGE_HOST_DEVICE std::int64_t kl_q16(const float* logits, std::int64_t classes, const std::int32_t* probability,
+                                       std::int64_t negative_entropy) {
+  const std::int64_t lse = log_sum_exp_q16(logits, classes);
+  std::int64_t cross = 0;  // Q46; sum of probabilities is at most about 2^30 and lse - z below 2^32: fits
+  for (std::int64_t k = 0; k < classes; ++k) cross += probability[k] * ((lse - logit_to_q16(logits[k])) >> 2);
+  return capped((cross >> 28) + negative_entropy);
+}
+
+/// Probabilities (Q30) of the reference's Q16 logits; returns sum p ln p (Q16).
+QNUDGE_HOST_DEVICE std::int64_t prepare_kl(const std::int32_t* logits, std::int64_t classes,
+                                           std::int32_t* probability) {
+  const std::int64_t lse = log_sum_exp_q16(logits, classes);
+  std::int64_t negative_entropy = 0;
+  for (std::int64_t k = 0; k < classes; ++k) {
+    const std::int64_t log_p = logits[k] - lse;
+    probability[k] = static_cast<std::int32_t>(exp_q30(log_p > 0 ? 0 : log_p));
+    negative_entropy += probability[k] * (log_p >> 2);
+  }
+  return negative_entropy >> 28;
+}
+
+/// Fitness of one image.
+struct ScoreRule {
+  FitnessKind kind = FitnessKind::top1;
+  std::int64_t classes = 0;
+
+  QNUDGE_HOST_DEVICE std::int64_t operator()(const float* logits, std::int32_t label, const std::int32_t* probability,
+                                             std::int64_t negative_entropy) const {
+    switch (kind) {
+      case FitnessKind::top1:
+        return argmax(logits, classes) == label ? 1 : 0;
+      case FitnessKind::cross_entropy:
+        return -cross_entropy_q16(logits, classes, label);
+      case FitnessKind::kl:
+        return -kl_q16(logits, classes, probability, negative_entropy);
+      case FitnessKind::top1_then_cross_entropy:
+        return (argmax(logits, classes) == label ? kCorrectWeight : 0) - cross_entropy_q16(logits, classes, label);
+    }
+    return 0;
+  }
+};
+
+}  // namespace qnudge

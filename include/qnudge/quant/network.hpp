@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "qnudge/model/graph.hpp"
+
+namespace qnudge {
+
+/// Integer network: ONNX's QLinear arithmetic pinned down. Every tensor between nodes is int8 codes in NHWC with scale
+/// 2^exponent and zero point 0; accumulators are exact int32; all that is float is one fp32 product per element.
+///
+///   conv     t = float(acc) + float(bias[k]);  code = clamp(rint(t * multiplier[k]), low, high)
+///   add      code = clamp(rint(a * multiplier_a + b * multiplier_b), low, high)
+///   average  code = clamp(rint(float(sum) * multiplier), -128, 127)
+///   output   t * multiplier[k], max(0, .) if low = 0: fp32, neither rounded nor clamped (only where a layer is the
+///            network's output; any other output node is its codes times 2^exponent)
+///
+/// rint rounds half to even; low is 0 after ReLU and -128 otherwise, high is 127 or the code of a Clip's upper bound.
+enum class IntOp { input, conv, add, clamp, lookup, concat, max_pool, average_pool, view };
+
+const char* to_string(IntOp op);
+
+/// What a grid decides for one layer; everything a backend needs to run it.
+struct LayerParams {
+  int bits = 8;
+  std::vector<std::int8_t> codes;    ///< [K, R, S, C] in [-2^(bits-1), 2^(bits-1) - 1]
+  std::vector<float> scale;          ///< [K] > 0, grid step: weight = code * scale[k]
+  std::vector<std::int32_t> bias;    ///< [K] on the accumulator's grid
+  std::vector<float> multiplier;     ///< [K] > 0, m[k] = scale * gain * s_x / s_out, rounded once
+  std::vector<std::uint8_t> frozen;  ///< [K] 1: constant channel (codes 0), never mutated
+  friend bool operator==(const LayerParams&, const LayerParams&) = default;
+};
+
+/// One node with weights. Its real function: y[k] = gain[k] * sum(w[k] * x) + shift[k], BatchNorm included, gain > 0
+/// (a negative BatchNorm scale has moved its sign into the weights).
+struct Layer {
+  std::string name;
+  int node = 0;  ///< index into IntNetwork::nodes
+  ConvGeometry conv;
+  FilterShape filter;
+  Shape in, out;
+  bool gemm = false;
+  bool tunable = true;              ///< false: a stand-alone BatchNorm as 1x1 depthwise convolution; codes are +-1
+  std::vector<float> weights;       ///< [K, R, S, C / groups]
+  std::vector<double> gain, shift;  ///< [K]
+  LayerParams params;
+
+  std::int64_t macs() const { return out.h * out.w * filter.size(); }  ///< per sample
+};
+
+struct IntNode {
+  IntOp op = IntOp::input;
+  std::string name;
+  std::vector<int> inputs;  ///< earlier nodes
+  Shape shape;
+  int exponent = 0;                    ///< scale of the output codes: 2^exponent; unused where the output is float
+  std::int8_t low = -128, high = 127;  ///< conv, add, clamp
+  int layer = -1;                      ///< conv: index into IntNetwork::layers
+  float multiplier_a = 1, multiplier_b = 1;  ///< add: per input, powers of two
+  float multiplier = 1;                      ///< average_pool with a constant divisor
+  Window pool;                               ///< max_pool, average_pool
+  bool count_include_pad = false;            ///< average_pool: false divides by the taps inside the image
+  std::vector<std::int8_t> table;            ///< lookup: 256 codes, indexed by input code + 128
+
+  int source = 0;         ///< float graph node that this node's output stands for
+  int linear_source = 0;  ///< conv: float graph node of the value before ReLU (conv or BatchNorm)
+  double clip_high = 0;   ///< > 0: real upper bound that `high` encodes
+};
+
+struct IntNetwork {
+  std::vector<IntNode> nodes;  ///< topological; nodes[0] is the input
+  std::vector<Layer> layers;   ///< in topological order; the index is the layer ordinal of every random draw
+  int output = 0;
+  int spatial_rank = 2;
+  std::string input_name, output_name;
+
+  const IntNode& at(int i) const { return nodes[static_cast<std::size_t>(i)]; }
+  Layer& layer(int i) { return layers[static_cast<std::size_t>(i)]; }
+  const Layer& layer(int i) const { return layers[static_cast<std::size_t>(i)]; }
+  std::int64_t output_size() const { return at(output).shape.size(); }
+  bool float_output() const { return at(output).op == IntOp::conv; }
+};
+
+/// Divisor of an average pooling window whose top-left tap stands at (y0, x0), which may lie in the padding: taps
+/// inside the image, or with `count_include_pad` taps inside image plus padding.
+std::int64_t pool_divisor(const IntNode& node, const Shape& in, std::int64_t y0, std::int64_t x0);
+
+}  // namespace qnudge
