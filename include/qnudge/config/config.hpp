@@ -23,6 +23,7 @@ struct DataConfig {
   std::vector<double> mean, std;  ///< one per channel; (x / 255 - mean) / std
   std::int64_t calibration = 1024, fitness = 1024, gate = 1024;
   std::int64_t test = 0;  ///< 0: all
+  friend bool operator==(const DataConfig&, const DataConfig&) = default;
 };
 
 struct GridConfig {
@@ -39,6 +40,7 @@ struct QuantConfig {
   GridConfig grid;
   int rest_bits = 8;                         ///< layers that a mode leaves unquantised
   std::map<std::string, GridConfig> layers;  ///< overrides by node name; missing keys inherit `grid`
+  friend bool operator==(const QuantConfig&, const QuantConfig&) = default;
 };
 
 struct SearchConfig {
@@ -53,12 +55,14 @@ struct SearchConfig {
   int sensitivity_bits = 4;
   bool gate = true;
   std::vector<std::string> skip;  ///< node names that are quantised but not searched
+  friend bool operator==(const SearchConfig&, const SearchConfig&) = default;
 };
 
 struct StopConfig {
   std::string rule = "none";  ///< "none", "recovered", "budget"
   double tolerance = 0.01;    ///< accuracy drop against float on the gate images, a fraction
   double seconds = 0;         ///< wall clock; 0: none
+  friend bool operator==(const StopConfig&, const StopConfig&) = default;
 };
 
 struct Config {
@@ -74,6 +78,7 @@ struct Config {
   std::string backend = "auto";             ///< "auto", "host", "reference", "cuda"
   std::int64_t threads = 0;                 ///< 0: all cores
   std::int64_t checkpoint_generations = 0;  ///< also checkpoint within a layer every N generations; 0: at layer ends
+  friend bool operator==(const Config&, const Config&) = default;
 };
 
 /// Reads and checks a config: strict JSON (no comments, no duplicate keys), unknown keys are errors with a suggestion,

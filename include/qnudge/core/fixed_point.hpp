@@ -20,9 +20,10 @@ QNUDGE_HOST_DEVICE std::int32_t logit_to_q16(float logit) {
   const float scaled = logit * 65536.0f;
   if (!(scaled > -1073741824.0f)) return -kLogitLimitQ16;
   if (scaled >= 1073741824.0f) return kLogitLimitQ16;
-  // Beyond 2^23 a float is an integer already; below it the magic constant rounds half to even.
-  if (scaled >= 4194304.0f || scaled <= -4194304.0f) return static_cast<std::int32_t>(scaled);
-  return static_cast<std::int32_t>((scaled + 12582912.0f) - 12582912.0f);
+  // From 2^23 on a float is an integer already; below, adding 2^23 away from zero leaves no bit for a fraction.
+  if (scaled >= 8388608.0f || scaled <= -8388608.0f) return static_cast<std::int32_t>(scaled);
+  const float magic = scaled < 0.0f ? -8388608.0f : 8388608.0f;
+  return static_cast<std::int32_t>((scaled + magic) - magic);
 }
 
 /// e^d as Q30 for a Q16 difference d <= 0; absolute error below 1e-8, 0 below about -21.

@@ -48,4 +48,8 @@ inline UniformThresholds uniform_thresholds(double p) {
   return {cumulative(0.1), cumulative(0.5), cumulative(0.9), cumulative(1.0)};
 }
 
+/// Thresholds of the residual mutation: one per distance between the rounded-off weight and its code, in 1/256 of a
+/// step; distances beyond the table use its last entry.
+constexpr std::int32_t kResidualSteps = 385;  // distances 0 .. 384/256 = 1.5 steps
+
 }  // namespace qnudge

@@ -2,25 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <span>
 #include <vector>
 
+#include "qnudge/backend/float_pass.hpp"
 #include "qnudge/model/graph.hpp"
 
 namespace qnudge {
-
-/// Fills `out` ([count, H, W, C] floats) with the samples first .. first + count - 1 of some sequence.
-using SampleReader = std::function<void(std::int64_t first, std::int64_t count, std::span<float> out)>;
-
-/// Statistics to gather on the way; nullptr members are not gathered.
-struct FloatObservation {
-  std::vector<float>* ranges = nullptr;  ///< out: [nodes] largest |value|
-  /// In: the nodes wanted. Out: per wanted node, [C] mean over samples and positions (double sums in a fixed order,
-  /// the same for any thread count).
-  std::vector<int> mean_nodes;
-  std::vector<std::vector<double>>* means = nullptr;
-};
 
 /// The float network over a sequence of samples, tile by tile on several threads, convolutions by oneDNN in fp32.
 class FloatExecutor {

@@ -13,11 +13,8 @@ enum class MutationKind {
   residual,  ///< one step towards the weight that rounding cut off, likelier the closer it is to one half
 };
 
-/// Residual targets are Q8: weight / scale * 256, saturated to int16. The distance |target - 256 * code| indexes a
-/// table of thresholds; distances beyond the table use its last entry.
-constexpr std::int32_t kResidualSteps = 385;  // distances 0 .. 384/256 = 1.5 steps
-
-/// What decides a mutated code; the same on every backend. `word` is the weight's own random word.
+/// What decides a mutated code; the same on every backend. `word` is the weight's own random word. Residual targets are
+/// Q8: weight / scale * 256, saturated to int16; the distance |target - 256 * code| indexes the table of thresholds.
 struct MutationRule {
   MutationKind kind = MutationKind::uniform;
   UniformThresholds uniform{};

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <array>
+#include <cmath>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,16 +27,18 @@ const char* to_string(IntOp op);
 /// What a grid decides for one layer; everything a backend needs to run it.
 struct LayerParams {
   int bits = 8;
-  std::vector<std::int8_t> codes;    ///< [K, R, S, C] in [-2^(bits-1), 2^(bits-1) - 1]
-  std::vector<float> scale;          ///< [K] > 0, grid step: weight = code * scale[k]
-  std::vector<std::int32_t> bias;    ///< [K] on the accumulator's grid
-  std::vector<float> multiplier;     ///< [K] > 0, m[k] = scale * gain * s_x / s_out, rounded once
-  std::vector<std::uint8_t> frozen;  ///< [K] 1: constant channel (codes 0), never mutated
+  std::vector<std::int8_t> codes;  ///< [K, R, S, C] in [-2^(bits-1), 2^(bits-1) - 1]
+  std::vector<float> scale;        ///< [K] > 0, grid step: weight = code * scale[k]
+  std::vector<std::int32_t> bias;  ///< [K] on the accumulator's grid
+  std::vector<float> multiplier;   ///< [K] > 0, m[k] = scale * gain * s_x / s_out, rounded once
+  /// [K] 1: constant channel: codes 0, never mutated; bias * multiplier alone is its value, and the multiplier is a
+  /// power of two that has nothing to do with `scale`.
+  std::vector<std::uint8_t> frozen;
   friend bool operator==(const LayerParams&, const LayerParams&) = default;
 };
 
-/// One node with weights. Its real function: y[k] = gain[k] * sum(w[k] * x) + shift[k], BatchNorm included, gain > 0
-/// (a negative BatchNorm scale has moved its sign into the weights).
+/// One node with weights. Its real function: y[k] = gain[k] * sum(w[k] * x) + shift[k], BatchNorm included, gain >= 0
+/// (a negative BatchNorm scale has moved its sign into the weights; gain 0 makes a constant channel).
 struct Layer {
   std::string name;
   int node = 0;  ///< index into IntNetwork::nodes
@@ -62,14 +63,16 @@ struct IntNode {
   std::int8_t low = -128, high = 127;  ///< conv, add, clamp
   int layer = -1;                      ///< conv: index into IntNetwork::layers
   float multiplier_a = 1, multiplier_b = 1;  ///< add: per input, powers of two
-  float multiplier = 1;                      ///< average_pool with a constant divisor
+  float multiplier = 1;                      ///< average_pool: for the one divisor, if all windows share it, else r * s
   Window pool;                               ///< max_pool, average_pool
   bool count_include_pad = false;            ///< average_pool: false divides by the taps inside the image
   std::vector<std::int8_t> table;            ///< lookup: 256 codes, indexed by input code + 128
 
   int source = 0;         ///< float graph node that this node's output stands for
   int linear_source = 0;  ///< conv: float graph node of the value before ReLU (conv or BatchNorm)
-  double clip_high = 0;   ///< > 0: real upper bound that `high` encodes
+  /// Real bounds of a Clip that `low` and `high` encode at this node's exponent; 0: the code stands as lowered (it is 0
+  /// or the end of the range at every exponent).
+  double clip_low = 0, clip_high = 0;
 };
 
 struct IntNetwork {
@@ -87,7 +90,12 @@ struct IntNetwork {
 };
 
 /// Divisor of an average pooling window whose top-left tap stands at (y0, x0), which may lie in the padding: taps
-/// inside the image, or with `count_include_pad` taps inside image plus padding.
+/// inside the image, or with `count_include_pad` taps inside image plus padding; at least 1.
 std::int64_t pool_divisor(const IntNode& node, const Shape& in, std::int64_t y0, std::int64_t x0);
+
+/// 2^(in_exponent - out_exponent) / divisor, rounded once to fp32.
+inline float average_multiplier(int in_exponent, int out_exponent, std::int64_t divisor) {
+  return static_cast<float>(std::ldexp(1.0, in_exponent - out_exponent) / static_cast<double>(divisor));
+}
 
 }  // namespace qnudge

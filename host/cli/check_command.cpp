@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+
+#include <CLI/Option.hpp>
+#include <CLI/Validators.hpp>
+#include <bit>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "qnudge/cli/backends.hpp"
+#include "qnudge/cli/command.hpp"
+#include "qnudge/core/error.hpp"
+#include "qnudge/report/format.hpp"
+#include "qnudge/search/setup.hpp"
+
+namespace qnudge {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct CheckOptions {
+  RunOptions run;
+  std::string model;
+  std::vector<std::string> backends = {"reference", "host"};
+  std::int64_t images = 8;
+};
+
+/// Where two backends part.
+struct Difference {
+  int node = 0;
+  std::int64_t image = 0, index = 0;  ///< index within the image, HWC
+  double first = 0, second = 0;
+};
+
+using Tensors = std::vector<std::vector<std::uint8_t>>;  // [nodes] bytes
+
+Tensors tensors_of(Backend& backend, const IntNetwork& network, const ImageSet& images) {
+  Tensors tensors(network.nodes.size());
+  const std::unique_ptr<Session> session = open_session(backend, network);
+  session->visit_tensors(session->upload(images), [&](int node, std::span<const std::uint8_t> bytes) {
+    tensors[static_cast<std::size_t>(node)].assign(bytes.begin(), bytes.end());
+  });
+  return tensors;
+}
+
+/// A tensor's value as a number: a code, or a float of the output.
+double value_at(const std::vector<std::uint8_t>& bytes, std::size_t element, std::size_t element_bytes) {
+  if (element_bytes == 1) return std::bit_cast<std::int8_t>(bytes[element]);
+  float value = 0;
+  std::memcpy(&value, bytes.data() + element * element_bytes, sizeof value);
+  return value;
+}
+
+std::optional<Difference> first_difference(const IntNetwork& network, const Tensors& first, const Tensors& second,
+                                           std::int64_t images) {
+  for (std::size_t n = 0; n < network.nodes.size(); ++n) {
+    const std::int64_t size = network.nodes[n].shape.size();
+    const auto elements = static_cast<std::size_t>(size * images);
+    require(first[n].size() == second[n].size() && first[n].size() % elements == 0 && !first[n].empty(),
+            ErrorKind::internal, "node '{}': the backends returned {} and {} bytes for {} elements",
+            network.nodes[n].name, first[n].size(), second[n].size(), elements);
+    const std::size_t element_bytes = first[n].size() / elements;
+    const auto parted = std::mismatch(first[n].begin(), first[n].end(), second[n].begin()).first;
+    if (parted == first[n].end()) continue;
+    const std::size_t element = static_cast<std::size_t>(parted - first[n].begin()) / element_bytes;
+    return Difference{.node = static_cast<int>(n),
+                      .image = static_cast<std::int64_t>(element) / size,
+                      .index = static_cast<std::int64_t>(element) % size,
+                      .first = value_at(first[n], element, element_bytes),
+                      .second = value_at(second[n], element, element_bytes)};
+  }
+  return std::nullopt;
+}
+
+std::string difference_text(const IntNode& node, const Difference& at, const std::string& first,
+                            const std::string& second) {
+  const std::int64_t c = at.index % node.shape.c, w = at.index / node.shape.c % node.shape.w,
+                     h = at.index / node.shape.c / node.shape.w;
+  return fmt::format(
+      "{0} and {1} differ first in node '{2}' ({3}), image {4}, index {5} (h {6}, w {7}, c {8}): "
+      "{9} is {0}'s value, {10} is {1}'s\n",
+      first, second, node.name, to_string(node.op), at.image, at.index, h, w, c, at.first, at.second);
+}
+
+Json difference_json(const IntNode& node, const Difference& at) {
+  return {{"node", node.name},
+          {"op", to_string(node.op)},
+          {"image", at.image},
+          {"index", at.index},
+          {"values", {at.first, at.second}}};
+}
+
+/// The network under test and its images.
+struct Subject {
+  IntNetwork network;
+  ImageSet images;
+};
+
+Subject load_subject(const CheckOptions& options) {
+  RunOptions run = options.run;
+  run.config = config_for_model(run.config, options.model);
+  const Config config = load_config(run);
+  const Datasets data = open_datasets(config.data);
+  Subject subject;
+  if (options.model.empty()) {
+    const auto graph = load_graph(config);
+    subject.network = nearest_network(config, *graph, data, make_float_pass(graph, static_cast<int>(config.threads)));
+  } else {
+    subject.network = tuned_network(options.model, *data.test);
+  }
+  subject.images = make_image_set(subject.network, *data.test, test_indices(config, data, options.images), nullptr);
+  return subject;
+}
+
+int run_check(const CheckOptions& options, Terminal& terminal, const OutputOptions& output) {
+  require(options.backends.size() >= 2, ErrorKind::usage, "--backends: one backend; a comparison needs at least two");
+  std::vector<std::unique_ptr<Backend>> backends;
+  for (const std::string& name : options.backends)
+    backends.push_back(make_backend(name, std::max(options.run.threads, 0)));
+  const Subject subject = load_subject(options);
+  spdlog::info("comparing {} on {} images", fmt::join(options.backends, ", "), subject.images.count);
+
+  const Tensors expected = tensors_of(*backends.front(), subject.network, subject.images);
+  std::size_t bytes = 0;
+  for (const auto& tensor : expected) bytes += tensor.size();
+  Json json = {{"backends", options.backends},
+               {"images", subject.images.count},
+               {"tensors", expected.size()},
+               {"bytes", bytes},
+               {"equal", true}};
+  std::string text;
+  for (std::size_t b = 1; b < backends.size(); ++b) {
+    const Tensors found = tensors_of(*backends[b], subject.network, subject.images);
+    const auto difference = first_difference(subject.network, expected, found, subject.images.count);
+    if (!difference) continue;
+    const IntNode& node = subject.network.at(difference->node);
+    text += difference_text(node, *difference, options.backends.front(), options.backends[b]);
+    json["equal"] = false;
+    json["differences"][options.backends[b]] = difference_json(node, *difference);
+  }
+  if (text.empty()) {
+    text = fmt::format("{}: equal in all {} tensors, {} bytes, {} images\n", fmt::join(options.backends, ", "),
+                       expected.size(), count_text(static_cast<std::int64_t>(bytes)), subject.images.count);
+  }
+  terminal.out() << (output.json ? json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n' : text);
+  return json["equal"] ? 0 : static_cast<int>(ErrorKind::internal);
+}
+
+}  // namespace
+
+Action add_check(CLI::App& app) {
+  const auto options = std::make_shared<CheckOptions>();
+  add_config_options(app, options->run, false);
+  app.add_option("--model", options->model,
+                 "A tuned.onnx instead of nearest rounding; its run folder stands for CONFIG")
+      ->type_name("FILE");
+  app.add_option("--backends", options->backends, "Backends to compare with the first one")
+      ->type_name("A,B")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->check(CLI::IsMember(backend_names()));
+  app.add_option("--images", options->images, "Test images to compare on")
+      ->type_name("N")
+      ->capture_default_str()
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1024}));
+  return [options](Terminal& terminal, const OutputOptions& output) { return run_check(*options, terminal, output); };
+}
+
+}  // namespace qnudge

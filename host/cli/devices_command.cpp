@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+#include <dnnl.h>
+#include <fmt/format.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "qnudge/cli/backends.hpp"
+#include "qnudge/cli/command.hpp"
+#include "qnudge/core/error.hpp"
+#include "qnudge/cpu/conv_kernel.hpp"
+
+namespace qnudge {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// Name that the kernel gives the processor; "unknown processor" where it gives none.
+std::string processor_name() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    const std::size_t colon = line.find(':');
+    if (line.starts_with("model name") && colon != std::string::npos) {
+      return line.substr(line.find_first_not_of(" \t", colon + 1));
+    }
+  }
+  return "unknown processor";
+}
+
+std::string onednn_version() {
+  const dnnl_version_t* version = dnnl_version();
+  return fmt::format("{}.{}.{}", version->major, version->minor, version->patch);
+}
+
+int run_devices(Terminal& terminal, const OutputOptions& output) {
+  const std::vector<std::string> faults = conv_self_test();
+  const unsigned cores = std::thread::hardware_concurrency();
+  Json json = {{"processor", processor_name()},
+               {"cores", cores},
+               {"onednn", {{"version", onednn_version()}, {"isa", onednn_isa()}}},
+               {"self_test", {{"exact", faults.empty()}, {"faults", faults}}}};
+  std::string text = fmt::format("processor  {}, {} core{}\noneDNN     {}, instruction set {}\n", processor_name(),
+                                 cores, cores == 1 ? "" : "s", onednn_version(), onednn_isa());
+  text += faults.empty() ? "self-test  every convolution kernel equals plain integer arithmetic\n" : "";
+  for (const std::string& fault : faults) text += fmt::format("self-test  {}\n", fault);
+  text += "backends\n";
+  json["backends"] = Json::object();
+  for (const BackendEntry& entry : backend_table()) {
+    const bool built = entry.make != nullptr;
+    json["backends"][entry.name] = {{"summary", entry.summary}, {"built", built}};
+    text += fmt::format("  {:<9}  {}{}\n", entry.name, entry.summary, built ? "" : ": not part of this build");
+  }
+  terminal.out() << (output.json ? json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n' : text);
+  return 0;
+}
+
+}  // namespace
+
+Action add_devices(CLI::App&) {
+  return run_devices;
+}
+
+}  // namespace qnudge

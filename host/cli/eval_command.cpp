@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <CLI/Option.hpp>
+#include <CLI/Validators.hpp>
+#include <nlohmann/json.hpp>
+
+#include "qnudge/cli/backends.hpp"
+#include "qnudge/cli/command.hpp"
+#include "qnudge/core/error.hpp"
+#include "qnudge/report/format.hpp"
+#include "qnudge/report/npy.hpp"
+#include "qnudge/report/table.hpp"
+#include "qnudge/search/setup.hpp"
+
+namespace qnudge {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct EvalOptions {
+  RunOptions run;
+  std::string model;
+  bool nearest = false, floating = false;
+  std::string predictions, inputs;  ///< .npy files to write
+  std::int64_t limit = 0;           ///< 0: all test images
+};
+
+/// One model's answers on the test images.
+struct Answers {
+  std::string name;
+  std::vector<std::int32_t> predicted;
+  std::int64_t correct = 0;
+  std::int64_t cross_entropy = 0;  ///< Q16 nats, sum
+};
+
+/// What all models are evaluated on.
+struct TestSet {
+  Config config;
+  Datasets data;
+  Indices indices;
+
+  std::int64_t count() const { return static_cast<std::int64_t>(indices.size()); }
+  std::int32_t label(std::int64_t i) const {
+    return data.test->labels()[static_cast<std::size_t>(indices[static_cast<std::size_t>(i)])];
+  }
+  void read(std::int64_t i, std::span<float> out) const { data.test->read(indices[static_cast<std::size_t>(i)], out); }
+};
+
+/// Samples first .. first + count - 1 as [count, H, W, C].
+void read_samples(const TestSet& test, std::int64_t first, std::int64_t count, std::span<float> out) {
+  const auto size = static_cast<std::size_t>(test.data.test->shape().size());
+  for (std::int64_t i = 0; i < count; ++i) {
+    test.read(first + i, out.subspan(static_cast<std::size_t>(i) * size, size));
+  }
+}
+
+Answers evaluate_float(const TestSet& test, const Graph& graph, const FloatPass& float_pass) {
+  const std::vector<float> logits = float_pass(
+      test.count(),
+      [&](std::int64_t first, std::int64_t count, std::span<float> out) { read_samples(test, first, count, out); }, {});
+  const std::int64_t classes = graph.output_shape().size();
+  Answers answers{.name = "float", .predicted = {}};
+  for (std::int64_t i = 0; i < test.count(); ++i) {
+    const float* row = logits.data() + i * classes;
+    answers.predicted.push_back(argmax(row, classes));
+    answers.correct += answers.predicted.back() == test.label(i);
+    answers.cross_entropy += cross_entropy_q16(row, classes, test.label(i));
+  }
+  return answers;
+}
+
+Answers evaluate_integer(const TestSet& test, const IntNetwork& network, Backend& backend, const std::string& name) {
+  const std::unique_ptr<Session> session = open_session(backend, network);
+  const ImageSet images = make_image_set(network, *test.data.test, test.indices, nullptr);
+  Evaluation evaluation = session->evaluate(session->upload(images));
+  return {.name = name,
+          .predicted = std::move(evaluation.predicted),
+          .correct = evaluation.correct,
+          .cross_entropy = evaluation.cross_entropy};
+}
+
+struct Evaluated {
+  std::vector<Answers> models;
+  int spatial_rank = 2;
+};
+
+Evaluated evaluate_all(const EvalOptions& options, const TestSet& test, Backend& backend) {
+  if (!options.model.empty()) {
+    const IntNetwork network = tuned_network(options.model, *test.data.test);
+    return {{evaluate_integer(test, network, backend, "tuned")}, network.spatial_rank};
+  }
+  const auto graph = load_graph(test.config);
+  check_model_fits_data(test.config.model, graph->input_shape(), graph->output_shape().size(), *test.data.test);
+  const FloatPass float_pass = make_float_pass(graph, static_cast<int>(test.config.threads));
+  Evaluated all{.models = {}, .spatial_rank = graph->spatial_rank};
+  if (options.floating || !options.nearest) all.models.push_back(evaluate_float(test, *graph, float_pass));
+  if (options.nearest || !options.floating) {
+    const IntNetwork network = nearest_network(test.config, *graph, test.data, float_pass);
+    all.models.push_back(evaluate_integer(test, network, backend, "nearest"));
+  }
+  return all;
+}
+
+/// The preprocessed inputs as a runtime takes them: [n, C, H, W], or [n, C, L] for signals.
+void save_inputs(const TestSet& test, int spatial_rank, const std::string& file) {
+  const Shape shape = test.data.test->shape();
+  const auto size = static_cast<std::size_t>(shape.size());
+  std::vector<float> sample(size), planes(test.indices.size() * size);
+  for (std::int64_t i = 0; i < test.count(); ++i) {
+    test.read(i, sample);
+    float* to = planes.data() + static_cast<std::size_t>(i) * size;
+    for (std::int64_t c = 0; c < shape.c; ++c) {
+      for (std::int64_t at = 0; at < shape.h * shape.w; ++at) {
+        *to++ = sample[static_cast<std::size_t>(at * shape.c + c)];
+      }
+    }
+  }
+  std::vector<std::int64_t> extents = {test.count(), shape.c, shape.h};
+  if (spatial_rank == 2) extents.push_back(shape.w);
+  write_npy(file, planes, extents);
+}
+
+double mean_nats(const Answers& answers) {
+  return static_cast<double>(answers.cross_entropy) / static_cast<double>(kQ16One) /
+         static_cast<double>(answers.predicted.size());
+}
+
+double accuracy(const Answers& answers) {
+  return static_cast<double>(answers.correct) / static_cast<double>(answers.predicted.size());
+}
+
+/// A tuned model of the paper's protocol has been scored on these very images.
+bool is_leaky(const EvalOptions& options, const TestSet& test) {
+  return !options.model.empty() && test.config.protocol == "paper";
+}
+
+std::string eval_text(const EvalOptions& options, const TestSet& test, const std::vector<Answers>& all) {
+  TextTable table({{"model", TextTable::Align::left}, {"top-1"}, {"correct"}, {"cross entropy"}});
+  for (const Answers& answers : all) {
+    table.add({answers.name, percent_text(accuracy(answers)), count_text(answers.correct),
+               fmt::format("{:.4f} nats", mean_nats(answers))});
+  }
+  return fmt::format("{} test images{}\n\n{}", count_text(test.count()),
+                     is_leaky(options, test) ? " | LEAKY: protocol paper scored fitness on test images" : "",
+                     table.text());
+}
+
+std::string eval_json(const EvalOptions& options, const TestSet& test, const Backend& backend,
+                      const std::vector<Answers>& all) {
+  Json json = {{"model", options.model.empty() ? test.config.model : options.model},
+               {"protocol", test.config.protocol},
+               {"leaky", is_leaky(options, test)},
+               {"backend", backend.name()},
+               {"device", backend.device()},
+               {"data", test.data.test->description()}};
+  for (const Answers& answers : all) {
+    json["results"][answers.name]["test"] = {{"metric", "top1"},
+                                             {"value", accuracy(answers)},
+                                             {"n", answers.predicted.size()},
+                                             {"correct", answers.correct},
+                                             {"cross_entropy", mean_nats(answers)}};
+  }
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
+}
+
+int run_eval(const EvalOptions& options, Terminal& terminal, const OutputOptions& output) {
+  require(options.predictions.empty() || !options.model.empty() || options.nearest != options.floating,
+          ErrorKind::usage, "--predictions: two models are evaluated; choose one with --model, --nearest or --float");
+  RunOptions run = options.run;
+  run.config = config_for_model(run.config, options.model);
+  TestSet test;
+  test.config = load_config(run);
+  const auto backend = make_backend(test.config.backend, static_cast<int>(test.config.threads));
+  test.data = open_datasets(test.config.data);
+  test.indices = test_indices(test.config, test.data, options.limit);
+  spdlog::info("data   {}", test.data.test->description());
+  spdlog::info("device {}", backend->device());
+
+  const Evaluated all = evaluate_all(options, test, *backend);
+  if (!options.predictions.empty()) write_npy(options.predictions, all.models.front().predicted, {test.count()});
+  if (!options.inputs.empty()) save_inputs(test, all.spatial_rank, options.inputs);
+  terminal.out() << (output.json ? eval_json(options, test, *backend, all.models)
+                                 : eval_text(options, test, all.models));
+  return 0;
+}
+
+}  // namespace
+
+Action add_eval(CLI::App& app) {
+  const auto options = std::make_shared<EvalOptions>();
+  add_config_options(app, options->run, false);
+  add_backend_option(app, options->run);
+  CLI::Option* model = app.add_option("--model", options->model,
+                                      "Evaluate this tuned.onnx; its run folder stands for CONFIG unless that is given")
+                           ->type_name("FILE");
+  app.add_flag("--nearest", options->nearest, "Only nearest rounding")->excludes(model);
+  app.add_flag("--float", options->floating, "Only the float model")->excludes(model);
+  app.add_option("--predictions", options->predictions, "Write the predicted classes: int32 [n]")
+      ->type_name("FILE.npy");
+  app.add_option("--save-inputs", options->inputs, "Write the preprocessed test images: float32 [n, C, H, W]")
+      ->type_name("FILE.npy");
+  app.add_option("--limit", options->limit, "Only the first N test images (0: all)")
+      ->type_name("N")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 31));
+  return [options](Terminal& terminal, const OutputOptions& output) { return run_eval(*options, terminal, output); };
+}
+
+}  // namespace qnudge

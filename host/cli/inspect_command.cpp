@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <CLI/Option.hpp>
+#include <CLI/Validators.hpp>
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "qnudge/cli/command.hpp"
+#include "qnudge/core/error.hpp"
+#include "qnudge/model/onnx_import.hpp"
+#include "qnudge/quant/onnx_export.hpp"
+#include "qnudge/quant/quantise.hpp"
+#include "qnudge/report/format.hpp"
+#include "qnudge/report/table.hpp"
+
+namespace qnudge {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct InspectOptions {
+  std::string model;
+  std::int64_t height = 0, width = 0;
+  int bits = 0;  ///< 0: 8 for a float model, the codes' own for an integer one
+};
+
+/// One layer as a person wants to know it.
+struct LayerRow {
+  std::string name, op;
+  Shape in, out;
+  FilterShape filter;
+  std::int64_t groups = 1, parameters = 0, macs = 0;
+  int bits = 8;
+  std::int64_t bops = 0, packed_bytes = 0;
+};
+
+/// Smallest width from 2 bits on that holds every code.
+int bits_of(const std::vector<std::int8_t>& codes) {
+  int bits = 2;
+  for (const std::int8_t code : codes) {
+    while (code < -(1 << (bits - 1)) || code > (1 << (bits - 1)) - 1) ++bits;
+  }
+  return bits;
+}
+
+const char* op_name(const Layer& layer) {
+  if (layer.gemm) return "Gemm";
+  if (layer.conv.transposed) return "ConvTranspose";
+  if (!layer.tunable) return "BatchNorm";
+  return "Conv";
+}
+
+LayerRow row_of(const IntNetwork& network, const Layer& layer, int bits) {
+  LayerRow row{.name = layer.name,
+               .op = op_name(layer),
+               .in = layer.in,
+               .out = layer.out,
+               .filter = layer.filter,
+               .groups = layer.conv.groups,
+               .parameters = layer.filter.size() + layer.filter.k,
+               .macs = layer.macs(),
+               .bits = bits};
+  constexpr std::int64_t kActivationBits = 8;
+  row.bops = row.macs * bits * kActivationBits;
+  IntNetwork alone;  // the packed size of this layer by the same rule as the whole network's
+  alone.nodes = network.nodes;
+  alone.layers = {layer};
+  LayerParams& params = alone.layers.front().params;
+  params.bits = bits;
+  if (params.multiplier.empty()) params.multiplier.assign(layer.gain.begin(), layer.gain.end());  // equal or not: all
+  row.packed_bytes = packed_size_bytes(alone);
+  return row;
+}
+
+std::string shape_text(const Shape& shape) {
+  return fmt::format("{}x{}x{}", shape.h, shape.w, shape.c);
+}
+std::string filter_text(const FilterShape& f) {
+  return fmt::format("{}x{}x{}x{}", f.k, f.r, f.s, f.c);
+}
+
+/// Sums over all layers.
+LayerRow total_of(const std::vector<LayerRow>& rows) {
+  LayerRow total;
+  for (const LayerRow& row : rows) {
+    total.parameters += row.parameters;
+    total.macs += row.macs;
+    total.bops += row.bops;
+    total.packed_bytes += row.packed_bytes;
+  }
+  return total;
+}
+
+std::string inspect_text(const InspectOptions& options, const std::vector<LayerRow>& rows, bool integer) {
+  using Align = TextTable::Align;
+  TextTable table({{"layer", Align::left},
+                   {"op", Align::left},
+                   {"in HxWxC"},
+                   {"out HxWxC"},
+                   {"filter KxRxSxC"},
+                   {"groups"},
+                   {"params"},
+                   {"MACs"},
+                   {"bits"},
+                   {"BOPs"},
+                   {"packed bytes"}});
+  for (const LayerRow& row : rows) {
+    table.add({row.name, row.op, shape_text(row.in), shape_text(row.out), filter_text(row.filter),
+               count_text(row.groups), count_text(row.parameters), count_text(row.macs), fmt::format("{}", row.bits),
+               count_text(row.bops), count_text(row.packed_bytes)});
+  }
+  table.add_rule();
+  const LayerRow total = total_of(rows);
+  table.add({fmt::format("{} layers", rows.size()), "", "", "", "", "", count_text(total.parameters),
+             count_text(total.macs), "", count_text(total.bops), count_text(total.packed_bytes)});
+  return fmt::format(
+      "{}: {} model, every node is supported\n\n{}\nPer image. BOPs = MACs x weight bits x 8 activation "
+      "bits; packed bytes = codes, int32 biases and fp32 scales.\n",
+      options.model, integer ? "integer (QDQ)" : "float", table.text());
+}
+
+Json to_json(const Shape& shape) {
+  return Json::array({shape.h, shape.w, shape.c});
+}
+
+std::string inspect_json(const InspectOptions& options, const std::vector<LayerRow>& rows, bool integer) {
+  Json json = {{"model", options.model}, {"kind", integer ? "qdq" : "float"}, {"supported", true}};
+  json["layers"] = Json::array();
+  for (const LayerRow& row : rows) {
+    json["layers"].push_back({{"name", row.name},
+                              {"op", row.op},
+                              {"in", to_json(row.in)},
+                              {"out", to_json(row.out)},
+                              {"filter", {row.filter.k, row.filter.r, row.filter.s, row.filter.c}},
+                              {"groups", row.groups},
+                              {"parameters", row.parameters},
+                              {"macs", row.macs},
+                              {"bits", row.bits},
+                              {"bops", row.bops},
+                              {"packed_bytes", row.packed_bytes}});
+  }
+  const LayerRow total = total_of(rows);
+  json["total"] = {{"parameters", total.parameters},
+                   {"macs", total.macs},
+                   {"bops", total.bops},
+                   {"packed_bytes", total.packed_bytes}};
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
+}
+
+int show_unsupported(const InspectOptions& options, const std::vector<Unsupported>& nodes, Terminal& terminal,
+                     bool json) {
+  if (json) {
+    Json list = Json::array();
+    for (const Unsupported& node : nodes) {
+      list.push_back({{"node", node.node}, {"op", node.op_type}, {"reason", node.reason}, {"feeds", node.feeds}});
+    }
+    const Json result = {{"model", options.model}, {"supported", false}, {"unsupported", list}};
+    terminal.out() << result.dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
+  } else {
+    TextTable table({{"node", TextTable::Align::left},
+                     {"op", TextTable::Align::left},
+                     {"feeds", TextTable::Align::left},
+                     {"why it is unsupported", TextTable::Align::left}});
+    for (const Unsupported& node : nodes) {
+      table.add({node.node, node.op_type, node.feeds.empty() ? "-" : fmt::format("{}", fmt::join(node.feeds, ", ")),
+                 node.reason});
+    }
+    terminal.out() << fmt::format("{}: {} unsupported node{}\n\n{}", options.model, nodes.size(),
+                                  nodes.size() == 1 ? "" : "s", table.text());
+  }
+  return static_cast<int>(ErrorKind::input);
+}
+
+int run_inspect(const InspectOptions& options, Terminal& terminal, const OutputOptions& output) {
+  const bool integer = is_qdq_onnx(options.model);
+  IntNetwork network;
+  if (integer) {
+    network = import_qdq_onnx(options.model);
+  } else {
+    const std::vector<Unsupported> unsupported = unsupported_nodes(options.model);
+    if (!unsupported.empty()) return show_unsupported(options, unsupported, terminal, output.json);
+    const Graph graph = import_onnx(options.model, {.height = options.height, .width = options.width});
+    network = lower(graph, BatchNormMode::separate);
+  }
+  std::vector<LayerRow> rows;
+  for (const Layer& layer : network.layers) {
+    constexpr int kSignBits = 2;  // of a BatchNorm on its own
+    const int usual = integer ? bits_of(layer.params.codes) : (layer.tunable ? 8 : kSignBits);
+    rows.push_back(row_of(network, layer, options.bits > 0 && layer.tunable ? options.bits : usual));
+  }
+  terminal.out() << (output.json ? inspect_json(options, rows, integer) : inspect_text(options, rows, integer));
+  return 0;
+}
+
+}  // namespace
+
+Action add_inspect(CLI::App& app) {
+  const auto options = std::make_shared<InspectOptions>();
+  const CLI::Range extent(std::int64_t{1}, std::int64_t{1} << 16);
+  app.add_option("MODEL", options->model, "ONNX model: float, or a tuned.onnx")->required();
+  app.add_option("--height", options->height, "Input height (or length) where the model leaves it open")
+      ->type_name("N")
+      ->check(extent);
+  app.add_option("--width", options->width, "Input width where the model leaves it open")
+      ->type_name("N")
+      ->check(extent);
+  app.add_option("--bits", options->bits, "Weight bits for BOPs and packed size (default: 8, or what the codes need)")
+      ->type_name("B")
+      ->check(CLI::Range(2, 8));
+  return [options](Terminal& terminal, const OutputOptions& output) { return run_inspect(*options, terminal, output); };
+}
+
+}  // namespace qnudge

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+#include "qnudge/cli/load.hpp"
+
+#include <filesystem>
+
+#include "qnudge/core/error.hpp"
+#include "qnudge/cpu/float_executor.hpp"
+#include "qnudge/data/open.hpp"
+#include "qnudge/model/onnx_import.hpp"
+#include "qnudge/quant/onnx_export.hpp"
+#include "qnudge/search/setup.hpp"
+
+namespace qnudge {
+namespace fs = std::filesystem;
+Config load_config(const RunOptions& options) {
+  Config config = read_config(options.config, options.overrides);
+  if (!options.backend.empty()) config.backend = options.backend;
+  if (options.threads >= 0) config.threads = options.threads;
+  if (!options.out.empty()) config.out = options.out;
+  if (config.out.empty()) config.out = (fs::path("runs") / fs::path(options.config).stem()).string();
+  return config;
+}
+
+Datasets open_datasets(const DataConfig& config) {
+  return {.train = open_dataset(config, true), .test = open_dataset(config, false)};
+}
+
+std::shared_ptr<const Graph> load_graph(const Config& config) {
+  require(!is_qdq_onnx(config.model), ErrorKind::input,
+          "{}: is an integer (QDQ) model; key 'model' needs the float model it came from", config.model);
+  return std::make_shared<const Graph>(
+      import_onnx(config.model, {.height = config.input_height, .width = config.input_width}));
+}
+
+void check_model_fits_data(const std::string& model, const Shape& input, std::int64_t outputs, const Dataset& dataset) {
+  const Shape sample = dataset.shape();
+  require(input == sample, ErrorKind::input,
+          "{}: the input is {} x {} x {} (height, width, channels); the samples of {} are {} x {} x {}", model, input.h,
+          input.w, input.c, dataset.description(), sample.h, sample.w, sample.c);
+  require(outputs >= dataset.classes(), ErrorKind::input,
+          "{}: {} outputs; {} has {} classes and needs an output for each (key data.classes)", model, outputs,
+          dataset.description(), dataset.classes());
+}
+
+FloatPass make_float_pass(std::shared_ptr<const Graph> graph, int threads) {
+  const auto executor = std::make_shared<const FloatExecutor>(*graph, threads);
+  return [graph = std::move(graph), executor](std::int64_t count, const SampleReader& samples,
+                                              const FloatObservation& observe) {
+    return executor->run(count, samples, observe);
+  };
+}
+
+std::unique_ptr<Session> open_session(Backend& backend, const IntNetwork& network) {
+  if (const auto reason = backend.reject(network)) {
+    fail(ErrorKind::device, "backend '{}' cannot run this network: {}", backend.name(), *reason);
+  }
+  return backend.open(network);
+}
+
+IntNetwork nearest_network(const Config& config, const Graph& graph, const Datasets& data,
+                           const FloatPass& float_pass) {
+  Config lean = config;  // the float model's answers to these sets are not wanted, only its calibration
+  lean.data.test = 1;
+  IntNetwork network = prepare_network(lean, graph, *data.train, *data.test, float_pass, {}).network;
+  std::vector<LayerParams> params = nearest_params(network, config.quant);
+  for (std::size_t l = 0; l < params.size(); ++l) network.layers[l].params = std::move(params[l]);
+  return network;
+}
+
+IntNetwork tuned_network(const std::string& model, const Dataset& data) {
+  IntNetwork network = import_qdq_onnx(model);
+  check_model_fits_data(model, network.nodes.front().shape, network.output_size(), data);
+  return network;
+}
+
+Indices test_indices(const Config& config, const Datasets& data, std::int64_t limit) {
+  const DataConfig& sizes = config.data;
+  Indices test = make_splits(*data.train, *data.test,
+                             {.calibration = sizes.calibration,
+                              .fitness = sizes.fitness,
+                              .gate = sizes.gate,
+                              .test = sizes.test,
+                              .paper_protocol = config.protocol == "paper",
+                              .seed = config.seed})
+                     .test;
+  if (limit > 0 && limit < static_cast<std::int64_t>(test.size())) test.resize(static_cast<std::size_t>(limit));
+  return test;
+}
+
+std::string config_for_model(const std::string& config, const std::string& model) {
+  if (!config.empty()) return config;
+  require(!model.empty(), ErrorKind::usage, "CONFIG: missing; give a config file or --model of a run folder");
+  const fs::path beside = fs::path(model).parent_path() / "config.resolved.json";
+  require(fs::exists(beside), ErrorKind::usage,
+          "CONFIG: missing, and {} does not exist; give the config file that describes the data", beside.string());
+  return beside.string();
+}
+
+}  // namespace qnudge

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+#include "qnudge/cli/progress.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "qnudge/report/format.hpp"
+
+namespace qnudge {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kRefresh = 200ms;
+constexpr auto kPlainLineEvery = 10s;
+
+/// What each stage does, for people.
+std::string stage_text(std::string_view stage) {
+  constexpr std::array<std::pair<std::string_view, const char*>, 6> kTexts = {{
+      {"reference", "float reference: one pass over the calibration, fitness, gate and test images"},
+      {"nearest", "nearest rounding: fitness, gate and test images"},
+      {"start", "start of the search: fitness, gate and test images"},
+      {"sensitivity", "sensitivity: each layer alone on the calibration images"},
+      {"search", "search"},
+      {"test", "result: gate and test images"},
+  }};
+  for (const auto& [name, text] : kTexts) {
+    if (name == stage) return text;
+  }
+  return std::string(stage);
+}
+
+std::string bar(double share) {
+  constexpr int kWidth = 20;
+  const int filled = std::clamp(static_cast<int>(share * kWidth), 0, kWidth);
+  return fmt::format("[{}{}]", std::string(static_cast<std::size_t>(filled), '#'),
+                     std::string(static_cast<std::size_t>(kWidth - filled), '-'));
+}
+
+}  // namespace
+
+Progress::Progress(Terminal& terminal, Options options)
+    : terminal_(terminal), options_(std::move(options)), clock_(options_.costs), watcher_([this] { watch(); }) {}
+
+Progress::~Progress() {
+  {
+    const std::lock_guard lock(mutex_);
+    done_ = true;
+  }
+  wake_.notify_all();
+  watcher_.join();
+  terminal_.status("");
+}
+
+void Progress::stage(std::string_view name) {
+  const std::lock_guard lock(mutex_);
+  stage_ = name;
+  stage_began_ = last_line_ = Clock::now();
+  const char* remark = options_.leaky && name == "search" ? " (LEAKY: protocol paper scores on test images)" : "";
+  if (options_.show && (!terminal_.interactive() || *remark != '\0')) terminal_.line(stage_text(name) + remark);
+  refresh();
+}
+
+void Progress::layer_started(int position, int count, const std::string& name, std::int64_t generations,
+                             const Mailbox& mailbox) {
+  const std::lock_guard lock(mutex_);
+  current_ = {.position = position,
+              .count = count,
+              .name = name,
+              .generations = generations,
+              .mailbox = &mailbox,
+              .first_images = mailbox.candidate_images.load(),
+              .started = Clock::now()};
+  clock_.layer_started(name, count - position - 1, mailbox.generation.load(), generations, seconds());
+  refresh();
+}
+
+void Progress::layer_finished(int position, int count, const std::string& name, std::int64_t start_fitness,
+                              std::int64_t best_fitness) {
+  const std::lock_guard lock(mutex_);
+  const double rate = images_per_second();
+  current_.mailbox = nullptr;
+  clock_.layer_finished(seconds());
+  last_line_ = Clock::now();
+  if (!options_.show) return;
+  terminal_.line(fmt::format("layer {}/{} {}: {} -> {}, {} candidate-images/s, {}", position + 1, count, name,
+                             best_text(start_fitness), best_text(best_fitness), rate_text(rate),
+                             duration_text(std::chrono::duration<double>(Clock::now() - current_.started).count())));
+}
+
+void Progress::note(const std::string& sentence) {
+  spdlog::info("note: {}", sentence);
+}
+
+std::string Progress::best_text(std::int64_t fitness) const {
+  return fitness_text(options_.fitness, fitness, options_.images) + (options_.leaky ? " (leaky)" : "");
+}
+
+double Progress::images_per_second() const {
+  if (current_.mailbox == nullptr) return 0;
+  const double elapsed = std::chrono::duration<double>(Clock::now() - current_.started).count();
+  const std::int64_t images = current_.mailbox->candidate_images.load() - current_.first_images;
+  return elapsed > 0 ? static_cast<double>(images) / elapsed : 0;
+}
+
+void Progress::watch() {
+  std::unique_lock lock(mutex_);
+  while (!wake_.wait_for(lock, kRefresh, [this] { return done_; })) {
+    answer_signals();
+    refresh();
+  }
+  answer_signals();
+}
+
+void Progress::answer_signals() {
+  const int received = options_.signals != nullptr ? options_.signals->received() : 0;
+  if (received == answered_) return;
+  if (answered_ == 0) {
+    spdlog::warn("interrupted: finishing this generation and saving; the run can be resumed");
+  } else {
+    spdlog::warn("still saving; to give up the work since the last checkpoint, end the process with SIGKILL");
+  }
+  answered_ = received;
+}
+
+void Progress::refresh() {
+  if (!options_.show) return;
+  if (terminal_.interactive()) {
+    terminal_.status(bar_line());
+  } else if (current_.mailbox != nullptr && Clock::now() - last_line_ >= kPlainLineEvery) {
+    terminal_.line(plain_line());
+    last_line_ = Clock::now();
+  }
+}
+
+std::string Progress::bar_line() const {
+  if (current_.mailbox == nullptr) {
+    const double elapsed = std::chrono::duration<double>(Clock::now() - stage_began_).count();
+    return stage_.empty() ? std::string() : fmt::format("{} ({:.0f} s)", stage_text(stage_), elapsed);
+  }
+  const std::int64_t generation = current_.mailbox->generation.load();
+  const double share =
+      current_.generations > 0 ? static_cast<double>(generation) / static_cast<double>(current_.generations) : 0;
+  const auto left = clock_.remaining(generation, seconds());
+  return fmt::format("layer {}/{} {} gen {}/{} best {} {}/s ETA {}  {}", current_.position + 1, current_.count,
+                     bar((current_.position + share) / std::max(current_.count, 1)), generation, current_.generations,
+                     best_text(current_.mailbox->best.load()), rate_text(images_per_second()),
+                     left ? duration_text(*left) : std::string("-"), current_.name);
+}
+
+std::string Progress::plain_line() const {
+  const std::int64_t generation = current_.mailbox->generation.load();
+  const auto left = clock_.remaining(generation, seconds());
+  return fmt::format("layer {}/{} {}: generation {}/{}, best {}, {} candidate-images/s, {} left", current_.position + 1,
+                     current_.count, current_.name, generation, current_.generations,
+                     best_text(current_.mailbox->best.load()), rate_text(images_per_second()),
+                     left ? duration_text(*left) : std::string("unknown time"));
+}
+
+}  // namespace qnudge

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+#include <fmt/format.h>
+
+#include "qnudge/cli/command.hpp"
+#include "qnudge/cli/run_context.hpp"
+#include "qnudge/report/format.hpp"
+#include "qnudge/report/table.hpp"
+
+namespace qnudge {
+namespace {
+
+std::string sensitivity_text(const Sensitivity& sensitivity, const Config& config) {
+  std::string text = fmt::format(
+      "One layer alone at {} bits, the others at {}; top-1 on calibration images, least "
+      "sensitive first\n\n",
+      config.search.sensitivity_bits, config.quant.rest_bits);
+  TextTable table({{"rank"}, {"layer", TextTable::Align::left}, {"top-1"}, {"n"}});
+  for (std::size_t i = 0; i < sensitivity.entries.size(); ++i) {
+    const Sensitivity::Entry& entry = sensitivity.entries[i];
+    table.add({fmt::format("{}", i + 1), entry.name,
+               percent_text(static_cast<double>(entry.correct) / static_cast<double>(entry.n)), count_text(entry.n)});
+  }
+  return text + table.text();
+}
+
+int run_sensitivity(const RunOptions& options, Terminal& terminal, const OutputOptions& output) {
+  RunContext run = load_run(options);
+  announce(run);
+  Sensitivity sensitivity;
+  observe(run, terminal, output,
+          [&](TuneObserver& observer) { sensitivity = analyse_sensitivity(run.request, observer); });
+  const Config& config = run.request.config;
+  if (output.json) {
+    terminal.out() << sensitivity_json(sensitivity, config.search.sensitivity_bits, config.quant.rest_bits);
+  } else {
+    terminal.out() << sensitivity_text(sensitivity, config)
+                   << fmt::format("\nwritten to {}/sensitivity.json\n", config.out);
+  }
+  return 0;
+}
+
+}  // namespace
+
+Action add_sensitivity(CLI::App& app) {
+  const auto options = std::make_shared<RunOptions>();
+  add_config_options(app, *options);
+  add_backend_option(app, *options);
+  add_out_option(app, *options);
+  return [options](Terminal& terminal, const OutputOptions& output) {
+    return run_sensitivity(*options, terminal, output);
+  };
+}
+
+}  // namespace qnudge

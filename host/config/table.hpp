@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+#include "qnudge/config/config.hpp"
+#include "qnudge/config/reader.hpp"
+
+namespace qnudge {
+
+/// The table of all keys: name, role, help, field, range. The reader, the resolved config, the fingerprint and the
+/// documentation are visitors of it; the default is whatever a default-constructed struct holds.
+constexpr std::int64_t kMaxImagesPerSet = std::int64_t{1} << 19;  // what a fitness sum can hold (kernels/score.hpp)
+constexpr std::int64_t kMaxPopulation = 65536;
+constexpr std::int64_t kMaxGenerations = 1'000'000;
+
+template <class Visitor>
+void describe(Visitor& v, DataConfig& d) {
+  using enum Role;
+  v.choice({"format", required, "layout of the files"}, d.format, {"idx", "cifar10", "cifar100"});
+  v.paths({"train_images", required, "training images; idx: one file, plain or .gz"}, d.train_images);
+  v.path({"train_labels", optional, "training labels; idx only, and required there"}, d.train_labels);
+  v.paths({"test_images", required, "test images; idx: one file, plain or .gz"}, d.test_images);
+  v.path({"test_labels", optional, "test labels; idx only, and required there"}, d.test_labels);
+  v.integer({"classes", optional, "labels are below this; 0: 10 for idx and cifar10, 100 for cifar100"}, d.classes, 0,
+            65536);
+  v.numbers({"mean", required, "per channel; the network sees (x / 255 - mean) / std"}, d.mean, 0, 1);
+  v.numbers({"std", required, "per channel; as many values as mean"}, d.std, 0.0001, 1000);
+  v.integer({"calibration", optional, "training images that set the activation scales; the fitness images come first"},
+            d.calibration, 1, kMaxImagesPerSet);
+  v.integer({"fitness", optional, "images that score candidates"}, d.fitness, 1, kMaxImagesPerSet);
+  v.integer({"gate", optional, "training images that judge the result, in neither of the two sets above"}, d.gate, 1,
+            kMaxImagesPerSet);
+  v.integer({"test", optional, "test images that are evaluated; 0: all"}, d.test, 0, kMaxImagesPerSet);
+}
+
+template <class Visitor>
+void describe(Visitor& v, GridConfig& g) {
+  using enum Role;
+  v.integer({"bits", optional, "width of a weight code"}, g.bits, 2, 8);
+  v.choice({"scheme", optional, "one scale per layer or per output channel"}, g.scheme, {"per_layer", "per_channel"});
+  v.choice({"scale", optional, "scales are powers of two, or any number"}, g.scale, {"pow2", "free"});
+  v.choice({"range", optional, "the scale covers the largest weight, or minimises the squared error"}, g.range,
+           {"max", "mse"});
+}
+
+template <class Visitor>
+void describe(Visitor& v, QuantConfig& q) {
+  using enum Role;
+  v.choice({"activations", optional, "arithmetic between the layers"}, q.activations, {"int8"});
+  v.choice({"batch_norm", optional, "kept apart from the weights as gain and shift, or folded into them"}, q.batch_norm,
+           {"separate", "fold"});
+  v.object({"grid", optional, "grid of every layer without one of its own"}, q.grid);
+  v.integer({"rest_bits", optional, "width of the layers that sensitivity analysis or a budget leaves alone"},
+            q.rest_bits, 2, 8);
+  v.objects({"layers", optional, "grids by node name"}, q.layers, q.grid);
+}
+
+template <class Visitor>
+void describe(Visitor& v, SearchConfig& s) {
+  using enum Role;
+  v.choice({"strategy", optional, "what is selected: whole layers"}, s.strategy, {"layer"});
+  v.choice({"order", optional, "least sensitive layer first, or from input to output"}, s.order,
+           {"sensitivity", "forward"});
+  v.choice({"start", optional, "where the search begins: nearest codes, or these with corrected biases"}, s.start,
+           {"nearest", "bias"});
+  v.choice({"fitness", optional, "what a candidate is scored by"}, s.fitness,
+           {"top1", "cross_entropy", "kl", "top1_then_cross_entropy"});
+  v.choice({"mutation", optional, "steps of 1 or 2 anywhere, or one step towards the weight that rounding cut off"},
+           s.mutation, {"uniform", "residual"});
+  v.number({"rate", optional, "probability that a weight mutates"}, s.rate, 0, 1);
+  v.integer({"parents", optional, "survivors of a generation"}, s.parents, 1, kMaxPopulation);
+  v.integer({"offspring", optional, "candidates of a generation"}, s.offspring, 1, kMaxPopulation);
+  v.integer({"generations", optional, "per layer"}, s.generations, 1, kMaxGenerations);
+  v.integer({"chunk", incidental, "offspring in memory at a time; 0: all"}, s.chunk, 0, kMaxPopulation);
+  v.integer({"sensitivity_bits", optional, "width at which sensitivity analysis quantises the one layer"},
+            s.sensitivity_bits, 2, 8);
+  v.flag({"gate", optional, "keep the result only if the gate images do not speak against it"}, s.gate);
+  v.names({"skip", optional, "names of nodes that are quantised but not searched"}, s.skip);
+}
+
+template <class Visitor>
+void describe(Visitor& v, StopConfig& s) {
+  using enum Role;
+  v.choice({"rule", optional, "end when float accuracy is recovered, or quantise only what the drop allows"}, s.rule,
+           {"none", "recovered", "budget"});
+  v.number({"tolerance", optional, "drop of accuracy on the gate images against float, a fraction"}, s.tolerance, 0, 1);
+  v.number({"seconds", incidental, "wall clock after which the best so far is saved; 0: no limit"}, s.seconds, 0, 1e9);
+}
+
+template <class Visitor>
+void describe(Visitor& v, Config& c) {
+  using enum Role;
+  constexpr std::uint64_t kAnySeed = std::numeric_limits<std::uint64_t>::max();
+  v.path({"model", required, "float ONNX model"}, c.model);
+  v.integer({"input_height", optional, "for a model with a symbolic height; 0: as the model says"}, c.input_height, 0,
+            65536);
+  v.integer({"input_width", optional, "for a model with a symbolic width; 0: as the model says"}, c.input_width, 0,
+            65536);
+  v.object({"data", optional, ""}, c.data);
+  v.object({"quant", optional, ""}, c.quant);
+  v.object({"search", optional, ""}, c.search);
+  v.object({"stop", optional, ""}, c.stop);
+  v.choice({"protocol", optional, "fitness images from the training set, or from the test set (leaky)"}, c.protocol,
+           {"held_out", "paper"});
+  v.integer({"seed", optional, "of the image sets and of every mutation"}, c.seed, 0, kAnySeed);
+  v.path({"out", incidental, "run folder; empty: runs/ and the name of the config file"}, c.out);
+  v.choice({"backend", incidental, "what computes; auto: the fastest one there is"}, c.backend,
+           {"auto", "host", "reference", "cuda"});
+  v.integer({"threads", incidental, "threads on the host; 0: one per core"}, c.threads, 0, 1024);
+  v.integer({"checkpoint_generations", incidental, "also save every so many generations; 0: after each layer"},
+            c.checkpoint_generations, 0, kMaxGenerations);
+}
+
+}  // namespace qnudge

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+#include "host_session.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "layer_search.hpp"
+#include "parallel.hpp"
+#include "qnudge/backend/layer_plan.hpp"
+#include "qnudge/core/error.hpp"
+
+namespace qnudge {
+namespace {
+
+std::vector<int> all_nodes(const IntNetwork& network) {
+  std::vector<int> nodes(network.nodes.size());
+  std::iota(nodes.begin(), nodes.end(), 0);
+  return nodes;
+}
+
+std::vector<TileContext> make_contexts(const TileProgram& program, int threads) {
+  std::vector<TileContext> contexts;
+  for (int t = 0; t < threads; ++t) contexts.push_back(program.make_context());
+  return contexts;
+}
+
+}  // namespace
+
+std::int64_t choose_tile(const IntNetwork& network) {
+  std::int64_t largest = 1;
+  for (const IntNode& node : network.nodes) largest = std::max(largest, node.shape.size());
+  std::int64_t tile = 16;
+  while (tile > 1 && tile * largest > 512 * 1024) tile /= 2;
+  return tile;
+}
+
+HostSession::HostSession(const IntNetwork& network, KernelFactory kernels, int threads, std::int64_t tile)
+    : network_(network), kernels_(kernels), threads_(threads), tile_(tile), nonnegative_(nonnegative_codes(network)) {
+  for (std::size_t l = 0; l < network_.layers.size(); ++l) {
+    layers_.push_back(prepare_layer(static_cast<int>(l), ConvMode::codes));
+  }
+}
+
+PreparedLayer HostSession::prepare_layer(int layer, ConvMode mode) const {
+  const Layer& l = network_.layer(layer);
+  const int input = network_.at(l.node).inputs[0];
+  PreparedLayer prepared;
+  prepared.kernel = kernels_(conv_problem(network_, l, tile_, nonnegative_[static_cast<std::size_t>(input)]), mode,
+                             l.params.multiplier);
+  prepared.packed = AlignedBuffer(prepared.kernel->packed_bytes());
+  const AlignedBuffer scratch(prepared.kernel->scratch_bytes());
+  prepared.kernel->pack(l.params.codes.data(), prepared.packed.data(), scratch.data());
+  prepared.bias = l.params.bias;
+  return prepared;
+}
+
+void HostSession::set_layer(int layer, const LayerParams& params) {
+  Layer& l = network_.layer(layer);
+  const bool same_kernel = params.multiplier == l.params.multiplier;
+  l.params = params;
+  if (!same_kernel) {
+    layers_[static_cast<std::size_t>(layer)] = prepare_layer(layer, ConvMode::codes);
+    return;
+  }
+  PreparedLayer& prepared = layers_[static_cast<std::size_t>(layer)];
+  const AlignedBuffer scratch(prepared.kernel->scratch_bytes());
+  prepared.kernel->pack(params.codes.data(), prepared.packed.data(), scratch.data());
+  prepared.bias = params.bias;
+}
+
+ImagesHandle HostSession::upload(const ImageSet& images) {
+  return std::make_shared<HostImages>(network_, images, tile_);
+}
+
+Evaluation HostSession::evaluate(const ImagesHandle& handle) {
+  const auto& images = dynamic_cast<const HostImages&>(*handle);
+  const TileProgram program(network_, layers_, all_nodes(network_), {0}, {network_.output}, tile_);
+  std::vector<TileContext> contexts = make_contexts(program, threads_);
+  std::vector<Evaluation> partial(static_cast<std::size_t>(threads_));
+  Evaluation total;
+  total.predicted.resize(static_cast<std::size_t>(images.count()));
+  parallel_for(threads_, images.tiles(), [&](int thread, std::int64_t tile) {
+    TileContext& context = contexts[static_cast<std::size_t>(thread)];
+    program.set_external(context, 0, images.tile_bytes(tile));
+    program.run(context);
+    const std::byte* output = program.output(context, network_.output);
+    std::vector<float> buffer;
+    for (std::int64_t i = 0; i < images.images_in(tile); ++i) {
+      const std::int64_t image = tile * tile_ + i;
+      total.predicted[static_cast<std::size_t>(image)] =
+          images.evaluate(image, image_logits(network_, output, i, buffer), partial[static_cast<std::size_t>(thread)]);
+    }
+  });
+  for (const Evaluation& part : partial) {
+    total.correct += part.correct;
+    total.cross_entropy += part.cross_entropy;
+    total.kl += part.kl;
+  }
+  return total;
+}
+
+std::vector<double> HostSession::accumulator_means(int layer, const ImagesHandle& handle) {
+  const auto& images = dynamic_cast<const HostImages&>(*handle);
+  const Layer& l = network_.layer(layer);
+  const LayerPlan plan = make_layer_plan(network_, layer);
+  const int input = network_.at(l.node).inputs[0];
+  const TileProgram program(network_, layers_, plan.prefix, {0}, plan.cut, tile_);
+  std::vector<TileContext> contexts = make_contexts(program, threads_);
+  const PreparedLayer accumulate = prepare_layer(layer, ConvMode::accumulator);
+
+  const std::int64_t positions = l.out.h * l.out.w, channels = l.out.c;
+  std::vector<std::vector<std::int64_t>> sums(static_cast<std::size_t>(threads_),
+                                              std::vector<std::int64_t>(static_cast<std::size_t>(channels)));
+  parallel_for(threads_, images.tiles(), [&](int thread, std::int64_t tile) {
+    TileContext& context = contexts[static_cast<std::size_t>(thread)];
+    program.set_external(context, 0, images.tile_bytes(tile));
+    program.run(context);
+    const AlignedBuffer scratch(accumulate.kernel->scratch_bytes());
+    const AlignedBuffer output(static_cast<std::size_t>(tile_ * positions * channels) * sizeof(std::int32_t));
+    accumulate.kernel->run(reinterpret_cast<const std::int8_t*>(program.output(context, input)),
+                           accumulate.packed.data(), accumulate.bias.data(), output.data(), scratch.data());
+    const auto* acc = reinterpret_cast<const std::int32_t*>(output.data());
+    auto& sum = sums[static_cast<std::size_t>(thread)];
+    for (std::int64_t p = 0; p < images.images_in(tile) * positions; ++p) {
+      for (std::int64_t k = 0; k < channels; ++k) sum[static_cast<std::size_t>(k)] += acc[p * channels + k];
+    }
+  });
+  std::vector<double> means(static_cast<std::size_t>(channels));
+  for (std::size_t k = 0; k < means.size(); ++k) {
+    std::int64_t sum = 0;
+    for (const auto& part : sums) sum += part[k];
+    means[k] = static_cast<double>(sum) / static_cast<double>(images.count() * positions);
+  }
+  return means;
+}
+
+void HostSession::visit_tensors(const ImagesHandle& handle, const TensorVisitor& visitor) {
+  const auto& images = dynamic_cast<const HostImages&>(*handle);
+  const std::vector<int> nodes = all_nodes(network_);
+  const TileProgram program(network_, layers_, nodes, {0}, nodes, tile_);
+  TileContext context = program.make_context();
+  std::vector<std::vector<std::uint8_t>> tensors(nodes.size());
+  for (std::int64_t tile = 0; tile < images.tiles(); ++tile) {
+    program.set_external(context, 0, images.tile_bytes(tile));
+    program.run(context);
+    for (int i : nodes) {
+      const bool is_float = i == network_.output && network_.float_output();
+      const std::int64_t bytes = images.images_in(tile) * network_.at(i).shape.size() * (is_float ? 4 : 1);
+      const auto* data = reinterpret_cast<const std::uint8_t*>(program.output(context, i));
+      auto& tensor = tensors[static_cast<std::size_t>(i)];
+      tensor.insert(tensor.end(), data, data + bytes);
+    }
+  }
+  for (int i : nodes) visitor(i, tensors[static_cast<std::size_t>(i)]);
+}
+
+std::unique_ptr<LayerSearch> HostSession::prepare(int layer, const ImagesHandle& handle,
+                                                  const PopulationOptions& options,
+                                                  std::span<const std::int16_t> residual_targets) {
+  const auto images = std::dynamic_pointer_cast<const HostImages>(handle);
+  require(images != nullptr, ErrorKind::internal, "the image set belongs to another backend");
+  images->check(options.fitness);
+  return std::make_unique<HostLayerSearch>(network_, layers_, layer, images, options, residual_targets, threads_);
+}
+
+}  // namespace qnudge

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+#include "image_store.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "qnudge/core/error.hpp"
+
+namespace qnudge {
+
+HostImages::HostImages(const IntNetwork& network, const ImageSet& set, std::int64_t tile)
+    : count_(set.count),
+      tile_(tile),
+      image_size_(network.nodes.front().shape.size()),
+      outputs_(network.output_size()),
+      labels_(set.labels) {
+  require(count_ > 0 && count_ <= kMaxImages, ErrorKind::usage, "an image set has {} images; 1 to {} are possible",
+          count_, kMaxImages);
+  require(set.codes.size() == static_cast<std::size_t>(count_ * image_size_) &&
+              labels_.size() == static_cast<std::size_t>(count_),
+          ErrorKind::internal, "image set of {} images has {} codes and {} labels", count_, set.codes.size(),
+          labels_.size());
+  codes_.assign(static_cast<std::size_t>(tiles() * tile_ * image_size_), 0);
+  std::copy(set.codes.begin(), set.codes.end(), codes_.begin());
+  const auto bad = std::find_if(labels_.begin(), labels_.end(), [&](auto l) { return l < 0 || l >= outputs_; });
+  require(bad == labels_.end(), ErrorKind::input, "label {} does not fit a network with {} outputs",
+          bad == labels_.end() ? 0 : *bad, outputs_);
+  if (set.reference_logits.empty()) return;
+  require(set.reference_logits.size() == static_cast<std::size_t>(count_ * outputs_), ErrorKind::internal,
+          "image set of {} images has {} reference logits, {} needed", count_, set.reference_logits.size(),
+          count_ * outputs_);
+  probability_.resize(set.reference_logits.size());
+  negative_entropy_.resize(static_cast<std::size_t>(count_));
+  for (std::int64_t i = 0; i < count_; ++i) {
+    negative_entropy_[static_cast<std::size_t>(i)] =
+        prepare_kl(set.reference_logits.data() + i * outputs_, outputs_, probability_.data() + i * outputs_);
+  }
+}
+
+void HostImages::check(FitnessKind fitness) const {
+  require(fitness != FitnessKind::kl || has_reference(), ErrorKind::internal,
+          "fitness 'kl' needs the float model's logits for the fitness images");
+}
+
+std::int32_t HostImages::evaluate(std::int64_t i, const float* logits, Evaluation& into) const {
+  const std::int32_t label = labels_[static_cast<std::size_t>(i)];
+  const std::int32_t predicted = argmax(logits, outputs_);
+  into.correct += predicted == label ? 1 : 0;
+  into.cross_entropy += cross_entropy_q16(logits, outputs_, label);
+  if (has_reference()) {
+    into.kl +=
+        kl_q16(logits, outputs_, probability_.data() + i * outputs_, negative_entropy_[static_cast<std::size_t>(i)]);
+  }
+  return predicted;
+}
+
+const float* image_logits(const IntNetwork& network, const std::byte* tile_output, std::int64_t image,
+                          std::vector<float>& buffer) {
+  const std::int64_t size = network.output_size();
+  if (network.float_output()) return reinterpret_cast<const float*>(tile_output) + image * size;
+  const auto* codes = reinterpret_cast<const std::int8_t*>(tile_output) + image * size;
+  const float scale = std::ldexp(1.0f, network.at(network.output).exponent);
+  buffer.resize(static_cast<std::size_t>(size));
+  std::transform(codes, codes + size, buffer.begin(), [&](std::int8_t c) { return static_cast<float>(c) * scale; });
+  return buffer.data();
+}
+
+}  // namespace qnudge

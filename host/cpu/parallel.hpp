@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <omp.h>
+
+#include <cstdint>
+#include <exception>
+#include <utility>
+
+namespace qnudge {
+
+/// body(thread, i) for every i in [0, count) on `threads` threads, one barrier at the end. The first exception thrown
+/// by any of them is rethrown here (OpenMP itself lets none escape).
+template <class Body>
+void parallel_for(int threads, std::int64_t count, const Body& body) {
+  std::exception_ptr failure;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
+  for (std::int64_t i = 0; i < count; ++i) {
+    try {
+      body(omp_get_thread_num(), i);
+    } catch (...) {
+#pragma omp critical(qnudge_parallel_failure)
+      if (!failure) failure = std::current_exception();
+    }
+  }
+  if (failure) std::rethrow_exception(failure);
+}
+
+}  // namespace qnudge

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+#include "image_set.hpp"
+
+#include <array>
+#include <cmath>
+
+#include "qnudge/core/error.hpp"
+#include "qnudge/core/files.hpp"
+
+namespace qnudge {
+namespace {
+
+void check_normalisation(const Normalisation& n, const Shape& shape, const std::string& origin) {
+  const auto channels = static_cast<std::size_t>(shape.c);
+  require(n.mean.size() == channels && n.std.size() == channels, ErrorKind::input,
+          "{}: images of {} channel(s), but data.mean has {} value(s) and data.std {}; give one per channel", origin,
+          channels, n.mean.size(), n.std.size());
+  for (std::size_t c = 0; c < channels; ++c) {
+    require(std::isfinite(n.mean[c]) && std::isfinite(n.std[c]) && n.std[c] > 0.0f, ErrorKind::input,
+            "{}: channel {} has mean {} and std {}; both must be finite, std above 0", origin, c, n.mean[c], n.std[c]);
+  }
+}
+
+void check_labels(const std::vector<std::int32_t>& labels, std::int64_t classes, const std::string& origin) {
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    require(labels[i] >= 0 && labels[i] < classes, ErrorKind::input,
+            "{}: image {} has label {}, but with data.classes = {} labels are 0..{}", origin, i, labels[i], classes,
+            classes - 1);
+  }
+}
+
+class ImageSet final : public Dataset {
+ public:
+  ImageSet(ImageBytes images, std::int64_t classes, const Normalisation& n, const std::string& format,
+           const std::string& origin)
+      : images_(std::move(images)), classes_(classes), values_(static_cast<std::size_t>(images_.shape.c)) {
+    for (std::size_t c = 0; c < values_.size(); ++c) {
+      for (std::size_t x = 0; x < 256; ++x) values_[c][x] = (static_cast<float>(x) / 255.0f - n.mean[c]) / n.std[c];
+    }
+    const std::array<std::int64_t, 4> header = {images_.shape.h, images_.shape.w, images_.shape.c, classes};
+    fingerprint_ = Fingerprint()
+                       .add("images")
+                       .add_values(std::span<const std::int64_t>(header))
+                       .add_values(std::span<const float>(n.mean))
+                       .add_values(std::span<const float>(n.std))
+                       .add_values(std::span<const std::uint8_t>(images_.pixels))
+                       .add_values(std::span<const std::int32_t>(images_.labels))
+                       .hex();
+    description_ = fmt::format("{} images of {}x{}x{} in {} classes, {}, from {}", size(), images_.shape.h,
+                               images_.shape.w, images_.shape.c, classes, format, origin);
+  }
+
+  Shape shape() const override { return images_.shape; }
+  std::int64_t size() const override { return static_cast<std::int64_t>(images_.labels.size()); }
+  std::int64_t classes() const override { return classes_; }
+  std::span<const std::int32_t> labels() const override { return images_.labels; }
+  const std::string& fingerprint() const override { return fingerprint_; }
+  std::string description() const override { return description_; }
+
+  void read(std::int64_t index, std::span<float> out) const override {
+    const auto count = static_cast<std::size_t>(images_.shape.size());
+    require(index >= 0 && index < size() && out.size() == count, ErrorKind::internal,
+            "image {} of {} asked for as {} values of {}", index, size(), out.size(), count);
+    const std::uint8_t* pixels = images_.pixels.data() + static_cast<std::size_t>(index) * count;
+    const std::size_t channels = values_.size();
+    for (std::size_t i = 0; i < count; i += channels) {
+      for (std::size_t c = 0; c < channels; ++c) out[i + c] = values_[c][pixels[i + c]];
+    }
+  }
+
+ private:
+  ImageBytes images_;
+  std::int64_t classes_;
+  std::vector<std::array<float, 256>> values_;  ///< [C] the normalised value of every byte
+  std::string fingerprint_, description_;
+};
+
+}  // namespace
+
+std::shared_ptr<const Dataset> make_image_set(ImageBytes images, std::int64_t classes,
+                                              const Normalisation& normalisation, const std::string& format,
+                                              const std::string& origin) {
+  require(classes > 0, ErrorKind::input, "{}: {} classes; at least 1 is needed", origin, classes);
+  check_normalisation(normalisation, images.shape, origin);
+  check_labels(images.labels, classes, origin);
+  return std::make_shared<ImageSet>(std::move(images), classes, normalisation, format, origin);
+}
+
+void require_regular_file(const std::filesystem::path& path) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  require(std::filesystem::exists(status), ErrorKind::input, "{}: cannot be read: {}", path.string(),
+          error ? error.message() : "no such file");
+  require(std::filesystem::is_regular_file(status), ErrorKind::input, "{}: is not a regular file", path.string());
+}
+
+}  // namespace qnudge

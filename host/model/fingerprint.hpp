@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <string>
+
+#include "qnudge/model/graph.hpp"
+
+namespace qnudge {
+
+/// Of all that decides a result: operators, wiring, shapes, geometry and every constant; not of names.
+std::string graph_fingerprint(const Graph& graph);
+
+}  // namespace qnudge

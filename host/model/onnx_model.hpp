@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <onnx/onnx_pb.h>
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace qnudge {
+
+/// A parsed model whose names are sound: every tensor is defined once, one real input, one output, nodes only read what
+/// stands before them.
+struct OnnxModel {
+  onnx::ModelProto proto;
+  std::string file;  ///< for messages
+  int opset = 0;     ///< of the default domain, 11 to 21
+  const onnx::ValueInfoProto* input = nullptr;
+  const onnx::ValueInfoProto* output = nullptr;
+
+  std::vector<std::string> names;                                  ///< per node: printable and unique
+  std::vector<bool> live;                                          ///< per node: the output depends on it
+  std::unordered_map<std::string_view, std::vector<int>> readers;  ///< per tensor: live nodes, once per input slot
+  std::unordered_map<std::string_view, const onnx::TensorProto*> initializers;
+
+  const onnx::GraphProto& graph() const { return proto.graph(); }
+  /// Readers of a tensor, the model's output included.
+  std::size_t reader_count(std::string_view tensor) const;
+  /// "conv1 (Conv)" with quotes, for messages.
+  std::string describe(int node) const;
+};
+
+/// Parses and checks all that does not depend on single operators. Throws Error(kind input).
+OnnxModel load_onnx(const std::filesystem::path& path);
+
+}  // namespace qnudge

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "qnudge/core/error.hpp"
+#include "qnudge/core/fixed_point.hpp"
+#include "qnudge/quant/quantise.hpp"
+
+namespace qnudge {
+namespace {
+
+constexpr float kSigmoidRange = 127.0f / 128.0f;  // what exponent -7 holds
+
+/// Codes of `node` are codes of its inputs, so all share one scale.
+bool passes_codes(const IntNode& node) {
+  return node.op == IntOp::clamp || node.op == IntOp::concat || node.op == IntOp::max_pool || node.op == IntOp::view;
+}
+
+/// Representative of each node's group of tied scales.
+std::vector<int> tied_groups(const IntNetwork& network) {
+  std::vector<int> group(network.nodes.size());
+  std::iota(group.begin(), group.end(), 0);
+  for (int i = 0; i < static_cast<int>(group.size()); ++i) {
+    if (!passes_codes(network.at(i))) continue;
+    for (const int in : network.at(i).inputs) {
+      const int from = group[static_cast<std::size_t>(in)], to = group[static_cast<std::size_t>(i)];
+      std::replace(group.begin(), group.end(), from, to);
+    }
+  }
+  return group;
+}
+
+int exponent_of(double range) {
+  if (range == 0.0) return 0;
+  int exponent = 0;
+  std::frexp(range, &exponent);  // range < 2^exponent
+  exponent -= range <= std::ldexp(127.0, exponent - 7) ? 7 : 6;
+  return std::max(exponent, -kExponentLimit);
+}
+
+std::int8_t saturated_code(double value, int exponent) {
+  return static_cast<std::int8_t>(std::nearbyint(std::clamp(std::ldexp(value, -exponent), -128.0, 127.0)));
+}
+
+/// 1 / (1 + exp(-code * 2^exponent)) as a code at `out_exponent`. Fixed-point exponential and IEEE division: the same
+/// on every machine.
+std::int8_t sigmoid_code(int code, int exponent, int out_exponent) {
+  const double magnitude = std::min(std::ldexp(std::abs(code), exponent), 64.0);
+  const auto d = static_cast<std::int64_t>(std::nearbyint(magnitude * static_cast<double>(kQ16One)));
+  const double e = static_cast<double>(exp_q30(-d)) / static_cast<double>(kQ30One);
+  return saturated_code(code < 0 ? e / (1.0 + e) : 1.0 / (1.0 + e), out_exponent);
+}
+
+float power_of_two(int exponent) {
+  return static_cast<float>(std::ldexp(1.0, exponent));
+}
+
+/// Divisor that all windows of an average pooling share, else r * s.
+std::int64_t common_divisor(const IntNode& node, const Shape& in) {
+  const auto divisor = [&](std::int64_t y, std::int64_t x) {
+    return pool_divisor(node, in, y * node.pool.stride_h - node.pool.pad_top,
+                        x * node.pool.stride_w - node.pool.pad_left);
+  };
+  for (std::int64_t y = 0; y < node.shape.h; ++y) {
+    for (std::int64_t x = 0; x < node.shape.w; ++x) {
+      if (divisor(y, x) != divisor(0, 0)) return node.pool.r * node.pool.s;
+    }
+  }
+  return divisor(0, 0);
+}
+
+/// Everything of node `i` that follows from exponents.
+void derive(IntNetwork& network, std::size_t i) {
+  IntNode& node = network.nodes[i];
+  const auto input = [&](std::size_t j) -> const IntNode& { return network.at(node.inputs[j]); };
+  if (node.clip_low != 0.0) node.low = saturated_code(node.clip_low, node.exponent);
+  if (node.clip_high != 0.0) node.high = saturated_code(node.clip_high, node.exponent);
+  node.low = std::min(node.low, node.high);
+  switch (node.op) {
+    case IntOp::add:
+      node.multiplier_a = power_of_two(input(0).exponent - node.exponent);
+      node.multiplier_b = power_of_two(input(1).exponent - node.exponent);
+      break;
+    case IntOp::average_pool:
+      node.multiplier = static_cast<float>(std::ldexp(1.0, input(0).exponent - node.exponent) /
+                                           static_cast<double>(common_divisor(node, input(0).shape)));
+      break;
+    case IntOp::lookup:
+      node.table.resize(256);
+      for (int code = -128; code <= 127; ++code) {
+        node.table[static_cast<std::size_t>(code + 128)] = sigmoid_code(code, input(0).exponent, node.exponent);
+      }
+      break;
+    default:
+      break;
+  }
+}
+
+}  // namespace
+
+void calibrate(IntNetwork& network, const Ranges& ranges) {
+  const std::vector<int> group = tied_groups(network);
+  std::vector<double> largest(network.nodes.size(), 0.0);
+  for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+    const IntNode& node = network.nodes[i];
+    const auto source = static_cast<std::size_t>(node.source);
+    require(source < ranges.size(), ErrorKind::internal, "node '{}': no calibration range", node.name);
+    const float range = node.op == IntOp::lookup ? kSigmoidRange : ranges[source];
+    const double limit = std::ldexp(127.0, kExponentLimit);
+    require(range >= 0.0f && static_cast<double>(range) <= limit, ErrorKind::input,
+            "node '{}': activations reach {} over the calibration images; finite values up to {} are needed", node.name,
+            range, limit);
+    double& group_range = largest[static_cast<std::size_t>(group[i])];
+    group_range = std::max(group_range, static_cast<double>(range));
+  }
+  std::vector<int> exponents;
+  for (const int representative : group) {
+    exponents.push_back(exponent_of(largest[static_cast<std::size_t>(representative)]));
+  }
+  if (network.float_output()) exponents[static_cast<std::size_t>(network.output)] = 0;
+  set_exponents(network, exponents);
+}
+
+void set_exponents(IntNetwork& network, std::span<const int> exponents) {
+  require(exponents.size() == network.nodes.size(), ErrorKind::input, "{} exponents for a network of {} nodes",
+          exponents.size(), network.nodes.size());
+  for (std::size_t i = 0; i < exponents.size(); ++i) {
+    IntNode& node = network.nodes[i];
+    require(std::abs(exponents[i]) <= kExponentLimit, ErrorKind::input,
+            "node '{}': exponent {}; must lie between {} and {}", node.name, exponents[i], -kExponentLimit,
+            kExponentLimit);
+    for (const int in : passes_codes(node) ? node.inputs : std::vector<int>{}) {
+      const int other = exponents[static_cast<std::size_t>(in)];
+      require(other == exponents[i], ErrorKind::input,
+              "node '{}': exponent {} differs from {} of its input '{}', whose codes it passes on", node.name,
+              exponents[i], other, network.at(in).name);
+    }
+    node.exponent = exponents[i];
+  }
+  for (std::size_t i = 0; i < network.nodes.size(); ++i) derive(network, i);
+}
+
+}  // namespace qnudge

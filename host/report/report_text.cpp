@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+#include <fmt/format.h>
+
+#include "qnudge/report/format.hpp"
+#include "qnudge/report/run_report.hpp"
+#include "qnudge/report/table.hpp"
+#include "qnudge/report/version.hpp"
+
+namespace qnudge {
+namespace {
+
+std::string title(const RunReport& report) {
+  const ReportContext& context = report.context;
+  const char* protocol =
+      report.leaky ? "protocol paper, LEAKY: fitness was scored on test images" : "held-out protocol";
+  return fmt::format("qnudge {} | {} | seed {} | {}\n", kVersion, protocol, context.seed, context.device);
+}
+
+std::string accuracy_table(const RunReport& report) {
+  const ModelReport& first = report.models.front();
+  const auto heading = [](const char* set, const Score& score, const char* remark) {
+    return TextTable::Column{fmt::format("{} (n = {}{})", set, count_text(score.n), remark)};
+  };
+  std::vector<TextTable::Column> columns = {{"top-1", TextTable::Align::left},
+                                            heading("fitness", first.fitness, report.leaky ? ", of test" : ""),
+                                            heading("gate", first.gate, ""),
+                                            heading("test", first.test, report.leaky ? ", LEAKY" : "")};
+  if (first.held_back) columns.push_back(heading("test held back", *first.held_back, ""));
+  TextTable table(columns);
+  for (const ModelReport& model : report.models) {
+    std::vector<std::string> row = {model.name, percent_text(model.fitness.value), percent_text(model.gate.value),
+                                    percent_text(model.test.value)};
+    if (model.held_back) row.push_back(percent_text(model.held_back->value));
+    table.add(std::move(row));
+  }
+  return table.text();
+}
+
+std::string interval_lines(const Comparison& comparison, const char* set) {
+  const auto line = [&](const char* label, const PairedInterval& d) {
+    return fmt::format("{:<16}{} points on {}, 95 % interval {} to {}, {} (paired, {} gained, {} lost)\n", label,
+                       points_text(d.difference), set, points_text(d.low), points_text(d.high), p_value_text(d.p_value),
+                       count_text(d.gained), count_text(d.lost));
+  };
+  return line("tuned - nearest", comparison.tuned_minus_nearest) + line("tuned - start", comparison.tuned_minus_start);
+}
+
+std::string recovered_line(const std::optional<double>& share, const char* set) {
+  return share ? fmt::format("{:<16}{:.1f} % of the accuracy that nearest rounding lost on {}\n", "recovered",
+                             100 * *share, set)
+               : fmt::format("{:<16}nothing to recover: nearest rounding lost no accuracy on {}\n", "recovered", set);
+}
+
+std::string stop_text(const std::string& reason) {
+  if (reason == "recovered") return ", stopped early: float accuracy is recovered on the gate images";
+  if (reason == "budget") return ", stopped early: the accuracy budget is spent";
+  if (reason == "seconds") return ", stopped early: the time limit is reached";
+  return "";
+}
+
+}  // namespace
+
+std::string report_text(const RunReport& report) {
+  std::string text = title(report) + '\n' + accuracy_table(report) + '\n';
+  text += interval_lines(report.test, report.leaky ? "test (LEAKY)" : "test");
+  text += recovered_line(report.recovered, report.leaky ? "test (LEAKY)" : "test");
+  if (report.held_back) {
+    text += interval_lines(*report.held_back, "test held back");
+    text += recovered_line(report.recovered_held_back, "test held back");
+  }
+  if (report.gate_used) {
+    text += fmt::format("{:<16}{}\n", "gate",
+                        report.gate_kept ? "kept the search's result: not worse than its start on the gate images"
+                                         : "discarded the search's result: worse than its start on the gate images; "
+                                           "tuned is start");
+  }
+  text +=
+      fmt::format("{:<16}{} candidate evaluations, {} candidate-images/s, search {}, in all {}{}\n", "search",
+                  count_text(report.evaluations), rate_text(report.candidate_images_per_second),
+                  duration_text(report.search_seconds), duration_text(report.seconds), stop_text(report.stop_reason));
+  text += fmt::format("{:<16}{} bytes packed, {} bytes as fp32", "size", count_text(report.size_bytes),
+                      count_text(report.float_size_bytes));
+  if (report.size_bytes > 0) {
+    text += fmt::format(" ({:.1f} times smaller)",
+                        static_cast<double>(report.float_size_bytes) / static_cast<double>(report.size_bytes));
+  }
+  text += '\n';
+  for (const std::string& note : report.notes) text += fmt::format("{:<16}{}\n", "note", note);
+  return text;
+}
+
+}  // namespace qnudge

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+#include "qnudge/report/run_report.hpp"
+
+#include <cmath>
+#include <limits>
+#include <unordered_set>
+
+#include "qnudge/core/error.hpp"
+#include "qnudge/kernels/score.hpp"
+
+namespace qnudge {
+namespace {
+
+using Labels = std::vector<std::int32_t>;
+
+/// Positions of a prediction array that count.
+using Selection = std::vector<std::size_t>;
+
+Labels pick(const Labels& values, const Selection& selection) {
+  Labels picked;
+  picked.reserve(selection.size());
+  for (const std::size_t i : selection) picked.push_back(values[i]);
+  return picked;
+}
+
+/// Test positions whose image is not in the fitness set.
+Selection held_back_positions(const Splits& splits) {
+  const std::unordered_set<std::int64_t> seen(splits.fitness.begin(), splits.fitness.end());
+  Selection positions;
+  for (std::size_t i = 0; i < splits.test.size(); ++i) {
+    if (!seen.contains(splits.test[i])) positions.push_back(i);
+  }
+  return positions;
+}
+
+Score accuracy(const Labels& labels, const Labels& predicted, const char* model, const char* set) {
+  require(labels.size() == predicted.size(), ErrorKind::internal,
+          "report: model '{}' has {} predictions on the {} set; it has {} labels", model, predicted.size(), set,
+          labels.size());
+  std::int64_t correct = 0;
+  for (std::size_t i = 0; i < labels.size(); ++i) correct += labels[i] == predicted[i];
+  Score score;
+  score.n = static_cast<std::int64_t>(labels.size());
+  score.value = score.n > 0 ? static_cast<double>(correct) / static_cast<double>(score.n)
+                            : std::numeric_limits<double>::quiet_NaN();
+  return score;
+}
+
+Score integer_score(const Labels& labels, const Evaluation& evaluation, bool has_kl, const char* model,
+                    const char* set) {
+  Score score = accuracy(labels, evaluation.predicted, model, set);
+  if (score.n > 0) {
+    const double per_image = 1.0 / (static_cast<double>(kQ16One) * static_cast<double>(score.n));
+    score.cross_entropy = static_cast<double>(evaluation.cross_entropy) * per_image;
+    if (has_kl) score.kl = static_cast<double>(evaluation.kl) * per_image;
+  }
+  return score;
+}
+
+/// Builds the rows of one run's models.
+class ModelRows {
+ public:
+  ModelRows(const TuneResult& result, std::optional<Selection> held_back)
+      : result_(result), held_back_(std::move(held_back)) {}
+
+  ModelReport float_model() const {
+    ModelReport row;
+    row.name = "float";
+    row.fitness = accuracy(result_.fitness_labels, result_.float_fitness.predicted, "float", "fitness");
+    row.gate = accuracy(result_.gate_labels, result_.float_gate.predicted, "float", "gate");
+    row.test = accuracy(result_.test_labels, result_.float_test.predicted, "float", "test");
+    row.held_back = held_back_score(result_.float_test.predicted);
+    return row;
+  }
+
+  ModelReport integer_model(const char* name, const ModelScores& scores) const {
+    ModelReport row;
+    row.name = name;
+    row.fitness =
+        integer_score(result_.fitness_labels, scores.fitness, !result_.float_fitness.logits.empty(), name, "fitness");
+    row.gate = integer_score(result_.gate_labels, scores.gate, !result_.float_gate.logits.empty(), name, "gate");
+    row.test = integer_score(result_.test_labels, scores.test, !result_.float_test.logits.empty(), name, "test");
+    row.held_back = held_back_score(scores.test.predicted);
+    return row;
+  }
+
+ private:
+  std::optional<Score> held_back_score(const Labels& predicted) const {
+    if (!held_back_) return std::nullopt;
+    return accuracy(pick(result_.test_labels, *held_back_), pick(predicted, *held_back_), "", "held-back");
+  }
+
+  const TuneResult& result_;
+  std::optional<Selection> held_back_;
+};
+
+Comparison compare(const TuneResult& result, const Selection* selection) {
+  const auto chosen = [&](const Labels& values) { return selection ? pick(values, *selection) : values; };
+  const Labels labels = chosen(result.test_labels);
+  const Labels tuned = chosen(result.tuned.test.predicted);
+  return {.tuned_minus_nearest = paired_interval(labels, tuned, chosen(result.nearest.test.predicted)),
+          .tuned_minus_start = paired_interval(labels, tuned, chosen(result.start.test.predicted))};
+}
+
+/// Share of the loss of `nearest` that `tuned` wins back.
+std::optional<double> recovered_share(double reference, double nearest, double tuned) {
+  if (!(reference > nearest)) return std::nullopt;
+  return (tuned - nearest) / (reference - nearest);
+}
+
+}  // namespace
+
+std::int64_t float_size_bytes(const IntNetwork& network) {
+  std::int64_t values = 0;
+  for (const Layer& layer : network.layers) values += layer.filter.size() + layer.filter.k;
+  return values * static_cast<std::int64_t>(sizeof(float));
+}
+
+RunReport make_run_report(const TuneResult& result, const ReportContext& context, bool gate_used) {
+  RunReport report;
+  report.context = context;
+  report.leaky = context.protocol == "paper" || result.splits.fitness_from_test;
+  std::optional<Selection> held_back;
+  if (report.leaky) {
+    require(result.splits.test.size() == result.test_labels.size(), ErrorKind::internal,
+            "report: {} test indices; there are {} test labels", result.splits.test.size(), result.test_labels.size());
+    held_back = held_back_positions(result.splits);
+    report.notes.emplace_back(kLeakyNote);
+    if (held_back->empty()) {
+      held_back.reset();
+      report.notes.emplace_back("No test image was held back: the fitness set is the whole test set.");
+    }
+  }
+  const ModelRows rows(result, held_back);
+  report.models = {rows.float_model(), rows.integer_model("nearest", result.nearest)};
+  if (result.bias) report.models.push_back(rows.integer_model("bias", *result.bias));
+  report.models.push_back(rows.integer_model("start", result.start));
+  report.models.push_back(rows.integer_model("tuned", result.tuned));
+
+  const ModelReport &reference = report.models[0], &nearest = report.models[1], &tuned = report.models.back();
+  report.test = compare(result, nullptr);
+  report.recovered = recovered_share(reference.test.value, nearest.test.value, tuned.test.value);
+  if (held_back) {
+    report.held_back = compare(result, &*held_back);
+    report.recovered_held_back =
+        recovered_share(reference.held_back->value, nearest.held_back->value, tuned.held_back->value);
+  }
+  report.seconds = result.seconds;
+  report.search_seconds = result.search_seconds;
+  report.evaluations = result.evaluations;
+  report.candidate_images = result.candidate_images;
+  if (result.search_seconds > 0) {
+    report.candidate_images_per_second = static_cast<double>(result.candidate_images) / result.search_seconds;
+  }
+  report.size_bytes = result.size_bytes;
+  report.float_size_bytes = float_size_bytes(result.network);
+  report.stop_reason = result.stop_reason;
+  report.gate_kept = result.gate_kept;
+  report.gate_used = gate_used;
+  report.layers = result.layers;
+  report.fitness_images = static_cast<std::int64_t>(result.fitness_labels.size());
+  report.notes.insert(report.notes.end(), result.notes.begin(), result.notes.end());
+  return report;
+}
+
+}  // namespace qnudge

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+#include "qnudge/search/setup.hpp"
+
+#include <algorithm>
+
+#include "qnudge/core/error.hpp"
+#include "qnudge/core/files.hpp"
+#include "qnudge/core/fixed_point.hpp"
+
+namespace qnudge {
+namespace {
+
+/// Samples of `indices` in that order.
+SampleReader reader_of(const Dataset& dataset, const Indices& indices) {
+  return [&dataset, &indices](std::int64_t first, std::int64_t count, std::span<float> out) {
+    const auto size = static_cast<std::size_t>(dataset.shape().size());
+    for (std::int64_t i = 0; i < count; ++i) {
+      dataset.read(indices[static_cast<std::size_t>(first + i)], out.subspan(static_cast<std::size_t>(i) * size, size));
+    }
+  };
+}
+
+/// The float model on one set: predictions, and logits if asked.
+Reference::Set float_set(const IntNetwork& network, const Dataset& dataset, const Indices& indices,
+                         const FloatPass& float_pass, bool keep_logits) {
+  const std::int64_t outputs = network.output_size();
+  const auto count = static_cast<std::int64_t>(indices.size());
+  const std::vector<float> logits = float_pass(count, reader_of(dataset, indices), {});
+  Reference::Set set;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float* row = logits.data() + i * outputs;
+    set.predicted.push_back(argmax(row, outputs));
+    set.correct +=
+        set.predicted.back() == dataset.labels()[static_cast<std::size_t>(indices[static_cast<std::size_t>(i)])];
+    if (!keep_logits) continue;
+    for (std::int64_t k = 0; k < outputs; ++k) set.logits.push_back(logit_to_q16(row[k]));
+  }
+  return set;
+}
+
+std::string reference_inputs(const Config& config, const Graph& graph, const Dataset& train, const Dataset& test,
+                             const Splits& splits) {
+  Fingerprint fingerprint;
+  fingerprint.add("reference").add(graph.fingerprint).add(train.fingerprint()).add(test.fingerprint());
+  fingerprint.add(config.quant.activations).add(config.quant.batch_norm);
+  for (const Indices* set : {&splits.calibration, &splits.fitness, &splits.gate, &splits.test}) {
+    fingerprint.add_values(std::span(*set));
+  }
+  return fingerprint.add(splits.fitness_from_test ? "test" : "train").hex();
+}
+
+Reference compute_reference(IntNetwork& network, const Graph& graph, const Dataset& train, const Dataset& test,
+                            const Splits& splits, const FloatPass& float_pass) {
+  Reference reference;
+  Ranges ranges(graph.nodes.size());
+  FloatObservation observe;
+  observe.ranges = &ranges;
+  for (const Layer& layer : network.layers) observe.mean_nodes.push_back(network.at(layer.node).linear_source);
+  observe.means = &reference.channel_means;
+  float_pass(static_cast<std::int64_t>(splits.calibration.size()), reader_of(train, splits.calibration), observe);
+  const auto bad = std::find_if(ranges.begin(), ranges.end(), [](float r) { return !std::isfinite(r); });
+  require(bad == ranges.end(), ErrorKind::input, "the float model's node '{}' is not finite on the calibration images",
+          bad == ranges.end() ? "" : graph.nodes[static_cast<std::size_t>(bad - ranges.begin())].name);
+
+  calibrate(network, ranges);
+  for (const IntNode& node : network.nodes) reference.exponents.push_back(node.exponent);
+  const Dataset& fitness_data = splits.fitness_from_test ? test : train;
+  reference.fitness = float_set(network, fitness_data, splits.fitness, float_pass, true);
+  reference.gate = float_set(network, train, splits.gate, float_pass, true);
+  reference.test = float_set(network, test, splits.test, float_pass, false);
+  return reference;
+}
+
+/// A stored reference that was computed from the same inputs, if there is one.
+std::optional<Reference> stored_reference(const std::filesystem::path& file, const std::string& inputs,
+                                          const IntNetwork& network) {
+  if (file.empty() || !std::filesystem::exists(file)) return std::nullopt;
+  try {
+    Reference reference = load_reference(file);
+    const bool fits = reference.inputs == inputs && reference.exponents.size() == network.nodes.size() &&
+                      reference.channel_means.size() == network.layers.size();
+    return fits ? std::optional(std::move(reference)) : std::nullopt;
+  } catch (const Error&) {
+    return std::nullopt;  // cut or corrupted: it is computed afresh, and a checkpoint checks that it is the same
+  }
+}
+
+void check_layer_names(const Config& config, const IntNetwork& network) {
+  const auto check = [&](const std::string& name, std::string_view key) {
+    const bool known = std::any_of(network.layers.begin(), network.layers.end(),
+                                   [&](const Layer& l) { return l.name == name && l.tunable; });
+    if (known) return;
+    std::string names;
+    for (const Layer& l : network.layers) {
+      if (l.tunable) names += (names.empty() ? "'" : ", '") + l.name + "'";
+    }
+    fail(ErrorKind::usage, "{}: the model has no layer '{}'; its layers are {}", key, name, names);
+  };
+  for (const auto& [name, grid] : config.quant.layers) check(name, "quant.layers");
+  for (const std::string& name : config.search.skip) check(name, "search.skip");
+}
+
+std::vector<LayerParams> params_on(const IntNetwork& network, const std::function<Grid(const Layer&)>& grid) {
+  std::vector<LayerParams> params;
+  for (const Layer& layer : network.layers) params.push_back(quantise_layer(network, layer, grid(layer)));
+  return params;
+}
+
+}  // namespace
+
+Grid to_grid(const GridConfig& config) {
+  return {config.bits, config.scheme == "per_channel" ? GridScheme::per_channel : GridScheme::per_layer,
+          config.scale == "free" ? GridScale::free : GridScale::pow2,
+          config.range == "mse" ? GridRange::mse : GridRange::max};
+}
+
+Grid grid_of_layer(const QuantConfig& config, const Layer& layer) {
+  const auto it = config.layers.find(layer.name);
+  return to_grid(it == config.layers.end() ? config.grid : it->second);
+}
+
+BatchNormMode batch_norm_mode(const QuantConfig& config) {
+  return config.batch_norm == "fold" ? BatchNormMode::fold : BatchNormMode::separate;
+}
+
+PopulationOptions population_options(const Config& config) {
+  const SearchConfig& s = config.search;
+  PopulationOptions options;
+  options.parents = static_cast<std::int32_t>(s.parents);
+  options.offspring = static_cast<std::int32_t>(s.offspring);
+  options.chunk = static_cast<std::int32_t>(s.chunk);
+  options.seed = config.seed;
+  options.rate = s.rate;
+  options.mutation = s.mutation == "residual" ? MutationKind::residual : MutationKind::uniform;
+  options.fitness = s.fitness == "cross_entropy"             ? FitnessKind::cross_entropy
+                    : s.fitness == "kl"                      ? FitnessKind::kl
+                    : s.fitness == "top1_then_cross_entropy" ? FitnessKind::top1_then_cross_entropy
+                                                             : FitnessKind::top1;
+  return options;
+}
+
+Prepared prepare_network(const Config& config, const Graph& graph, const Dataset& train, const Dataset& test,
+                         const FloatPass& float_pass, const std::filesystem::path& reference_file) {
+  for (const Dataset* data : {&train, &test}) {
+    require(data->shape() == graph.input_shape(), ErrorKind::input,
+            "{} gives samples of {}x{}x{} (height, width, channels); the model's input '{}' needs {}x{}x{}",
+            data->description(), data->shape().h, data->shape().w, data->shape().c, graph.input_name,
+            graph.input_shape().h, graph.input_shape().w, graph.input_shape().c);
+    require(data->classes() <= graph.output_shape().size(), ErrorKind::input,
+            "{} has {} classes; the model's output '{}' has {} values", data->description(), data->classes(),
+            graph.output_name, graph.output_shape().size());
+  }
+  Prepared prepared{lower(graph, batch_norm_mode(config.quant)), {}, {}};
+  check_layer_names(config, prepared.network);
+  const DataConfig& d = config.data;
+  prepared.splits =
+      make_splits(train, test, {d.calibration, d.fitness, d.gate, d.test, config.protocol == "paper", config.seed});
+
+  const std::string inputs = reference_inputs(config, graph, train, test, prepared.splits);
+  if (std::optional<Reference> stored = stored_reference(reference_file, inputs, prepared.network)) {
+    prepared.reference = std::move(*stored);
+    set_exponents(prepared.network, prepared.reference.exponents);
+    return prepared;
+  }
+  prepared.reference = compute_reference(prepared.network, graph, train, test, prepared.splits, float_pass);
+  prepared.reference.inputs = inputs;
+  if (!reference_file.empty()) save_reference(prepared.reference, reference_file);
+  return prepared;
+}
+
+std::vector<LayerParams> nearest_params(const IntNetwork& network, const QuantConfig& config) {
+  return params_on(network, [&](const Layer& layer) { return grid_of_layer(config, layer); });
+}
+
+std::vector<LayerParams> rest_params(const IntNetwork& network, const QuantConfig& config) {
+  return params_on(network, [&](const Layer& layer) {
+    Grid grid = grid_of_layer(config, layer);
+    grid.bits = config.rest_bits;
+    return grid;
+  });
+}
+
+ImageSet make_image_set(const IntNetwork& network, const Dataset& dataset, const Indices& indices,
+                        const Reference::Set* reference) {
+  const auto size = static_cast<std::size_t>(dataset.shape().size());
+  ImageSet set;
+  set.count = static_cast<std::int64_t>(indices.size());
+  set.codes.resize(indices.size() * size);
+  std::vector<float> sample(size);
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    dataset.read(indices[i], sample);
+    quantise_input(network, sample, std::span(set.codes).subspan(i * size, size));
+    set.labels.push_back(dataset.labels()[static_cast<std::size_t>(indices[i])]);
+  }
+  if (reference != nullptr) set.reference_logits = reference->logits;
+  return set;
+}
+
+void correct_biases(const IntNetwork& network, const Reference& reference, Session& session, const ImagesHandle& images,
+                    std::vector<LayerParams>& params) {
+  for (std::size_t l = 0; l < params.size(); ++l) session.set_layer(static_cast<int>(l), params[l]);
+  for (std::size_t l = 0; l < params.size(); ++l) {
+    const int layer = static_cast<int>(l);
+    correct_bias(network, network.layer(layer), reference.channel_means[l], session.accumulator_means(layer, images),
+                 params[l]);
+    session.set_layer(layer, params[l]);
+  }
+}
+
+}  // namespace qnudge

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "qnudge/search/checkpoint.hpp"
+#include "qnudge/search/run_folder.hpp"
+#include "qnudge/search/setup.hpp"
+
+namespace qnudge {
+
+/// One run of `tune`, taken apart into the steps that `tune` calls in order.
+class TuneRun {
+ public:
+  TuneRun(const TuneRequest& request, TuneObserver& observer);
+
+  void prepare();        ///< reference, network, session, image sets; refuses a foreign checkpoint
+  void measure_start();  ///< float, nearest, bias, start
+  void rank();           ///< sensitivity and search order
+  void search();         ///< all layers, with checkpoints
+  TuneResult finish();   ///< gate, test, tuned.onnx
+
+  Sensitivity analyse();  ///< instead of the last four: only the ranking, no checkpoint
+
+ private:
+  const Config& config() const { return request_.config; }
+  const Dataset& fitness_data() const { return prepared_.splits.fitness_from_test ? *request_.test : *request_.train; }
+  bool budget() const { return config().stop.rule == "budget"; }
+  bool interrupted() const { return *request_.stop && !timed_out_; }
+
+  void open_folder();
+  void check_ranges(const std::vector<LayerParams>& params);
+  void apply(const std::vector<LayerParams>& params);
+  ModelScores measure();
+  void quantise_for_budget(int layer);
+  void search_layer(int position);
+  LayerResult adopt(const Sensitivity::Entry& entry, const LayerSearch& search, std::int32_t generations);
+  bool stop_rule_met(int layer);
+  void record(const Sensitivity::Entry& entry, int position, const std::vector<GenerationRecord>& records);
+  void save(const LayerSearch* running);
+  void write_progress(const std::string& stage);
+  [[noreturn]] void leave_interrupted();
+  void note(const std::string& sentence);
+  double seconds() const;
+  double search_seconds() const;
+
+  const TuneRequest& request_;
+  TuneObserver& observer_;
+  RunFolder folder_;
+  Prepared prepared_;
+  std::unique_ptr<Session> session_;
+  ImagesHandle calibration_, fitness_, gate_, test_;
+  std::vector<LayerParams> start_params_;  // of the network that the search starts from
+  Checkpoint state_;
+  bool resumed_ = false;
+  TuneResult result_;
+  std::atomic<bool> timed_out_{false};
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point begun_ = Clock::now();
+  std::optional<Clock::time_point> search_begun_;
+  double earlier_seconds_ = 0, earlier_search_seconds_ = 0;
+};
+
+}  // namespace qnudge

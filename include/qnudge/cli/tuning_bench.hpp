@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "qnudge/backend/backend.hpp"
+
+namespace qnudge {
+
+/// How one layer's search behaved; seconds are medians over the repeats.
+struct LayerTiming {
+  std::string name;
+  double prepare_seconds = 0;                                           ///< prefix and cache, once per layer
+  double start_seconds = 0;                                             ///< parents' fitness, once per layer
+  double mutate_seconds = 0, evaluate_seconds = 0, select_seconds = 0;  ///< per generation
+  double generation_seconds() const { return mutate_seconds + evaluate_seconds + select_seconds; }
+};
+
+struct TuningTimes {
+  std::vector<LayerTiming> layers;
+  double inference_seconds = 0;  ///< one plain integer evaluation of the whole set
+  std::int64_t images = 0, offspring = 0;
+
+  /// Candidate-images per second while generations run, every layer searched equally long.
+  double candidate_images_per_second() const;
+  double inference_images_per_second() const;
+  double mutation_share() const;  ///< of the time of all generations
+};
+
+struct BenchPlan {
+  std::vector<int> layers;  ///< ordinals
+  int generations = 4, repeats = 3;
+};
+
+/// Times the search itself on a backend whose operations finish before they return: enqueuing backends need their own
+/// clock.
+TuningTimes time_tuning(const IntNetwork& network, Session& session, const ImageSet& images,
+                        const PopulationOptions& options, const BenchPlan& plan);
+
+}  // namespace qnudge

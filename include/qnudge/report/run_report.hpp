@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "qnudge/report/interval.hpp"
+#include "qnudge/search/tune.hpp"
+
+namespace qnudge {
+
+/// What a report says beyond the numbers of a run.
+struct ReportContext {
+  std::string config_file, folder;
+  std::string protocol;  ///< "held_out" or "paper" (leaky)
+  std::uint64_t seed = 0;
+  std::string backend, device;
+  std::string model, model_fingerprint;
+  std::string train_data, train_fingerprint, test_data, test_fingerprint;
+};
+
+/// One model on one set.
+struct Score {
+  double value = 0;  ///< top-1 as a fraction; not a number for an empty set
+  std::int64_t n = 0;
+  std::optional<double> cross_entropy, kl;  ///< mean nats per image; kl against the float model
+};
+
+struct ModelReport {
+  std::string name;  ///< "float", "nearest", "bias", "start", "tuned"
+  Score fitness, gate, test;
+  std::optional<Score> held_back;  ///< paper protocol: test images outside the fitness set
+};
+
+/// Tuned minus nearest and tuned minus start on one set of images.
+struct Comparison {
+  PairedInterval tuned_minus_nearest, tuned_minus_start;
+};
+
+/// Everything that report.json and the terminal show, computed from the run's predictions.
+struct RunReport {
+  ReportContext context;
+  bool leaky = false;               ///< fitness was scored on test images
+  std::vector<ModelReport> models;  ///< float, nearest, bias (if evaluated), start, tuned
+  Comparison test;
+  std::optional<Comparison> held_back;
+  std::optional<double> recovered;  ///< (tuned - nearest) / (float - nearest) on test; unset if nearest lost nothing
+  std::optional<double> recovered_held_back;
+  double seconds = 0, search_seconds = 0, candidate_images_per_second = 0;
+  std::int64_t evaluations = 0, candidate_images = 0;
+  std::int64_t size_bytes = 0, float_size_bytes = 0;  ///< packed; the same weights and biases as fp32
+  std::string stop_reason;
+  bool gate_kept = true, gate_used = true;
+  std::vector<LayerResult> layers;
+  std::int64_t fitness_images = 0;
+  std::vector<std::string> notes;
+};
+
+/// Why the numbers of protocol "paper" must not be quoted as generalisation.
+inline constexpr const char* kLeakyNote =
+    "LEAKY: protocol \"paper\" scores fitness on test images, so the fitness and test numbers of start and tuned are "
+    "not held-out results; only the held-back test images were never seen by the search.";
+
+/// Counts everything anew from labels and predictions. Throws Error(kind internal) when their numbers differ.
+RunReport make_run_report(const TuneResult& result, const ReportContext& context, bool gate_used);
+
+/// report.json: two spaces, final newline.
+std::string report_json(const RunReport& report);
+
+/// The terminal's table with intervals, recovered share, speed and size.
+std::string report_text(const RunReport& report);
+
+/// Fp32 bytes of all weights and biases that the integer network replaces.
+std::int64_t float_size_bytes(const IntNetwork& network);
+
+}  // namespace qnudge

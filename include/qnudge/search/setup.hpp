@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <filesystem>
+
+#include "qnudge/search/tune.hpp"
+
+namespace qnudge {
+
+/// Structs of the config as the parts understand them.
+Grid to_grid(const GridConfig& config);
+Grid grid_of_layer(const QuantConfig& config, const Layer& layer);  ///< override by name or the common grid
+BatchNormMode batch_norm_mode(const QuantConfig& config);
+PopulationOptions population_options(const Config& config);
+
+/// Integer network and its float reference, ready for any grid: lowered, calibrated, params not yet set.
+struct Prepared {
+  IntNetwork network;
+  Reference reference;
+  Splits splits;
+};
+
+/// Lowers the graph, draws the splits, and loads `reference_file` if it fits these inputs or computes (and, unless the
+/// path is empty, saves) it. Throws Error(kind usage) for overrides or skips that name no layer, with a suggestion.
+Prepared prepare_network(const Config& config, const Graph& graph, const Dataset& train, const Dataset& test,
+                         const FloatPass& float_pass, const std::filesystem::path& reference_file);
+
+/// Every layer at nearest codes on its configured grid (or at `rest_bits` on the common grid's scheme).
+std::vector<LayerParams> nearest_params(const IntNetwork& network, const QuantConfig& config);
+std::vector<LayerParams> rest_params(const IntNetwork& network, const QuantConfig& config);
+
+/// Quantised inputs and labels of `indices`; reference logits are attached when given.
+ImageSet make_image_set(const IntNetwork& network, const Dataset& dataset, const Indices& indices,
+                        const Reference::Set* reference);
+
+/// Bias start: replaces the biases of `params` in forward order so that every channel's mean before ReLU over `images`
+/// is the float model's. `session` ends up holding the corrected params.
+void correct_biases(const IntNetwork& network, const Reference& reference, Session& session, const ImagesHandle& images,
+                    std::vector<LayerParams>& params);
+
+}  // namespace qnudge

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "config/support.hpp"
+
+namespace qnudge {
+namespace {
+using testing::AllOf;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+Config minimal_config(const std::string& extra = "", const std::vector<std::string>& overrides = {}) {
+  return parse_config(minimal(extra), "configs/run.json", overrides);
+}
+
+TEST(Config, GivesDefaultsAndFillsInWhatFollows) {
+  const Config config = minimal_config();
+  EXPECT_EQ(config.model, "m.onnx");
+  EXPECT_EQ(config.data.train_images, std::vector<std::string>{"a.bin"});
+  EXPECT_EQ(config.data.classes, 10);
+  EXPECT_EQ(config.search.rate, 0.02);
+  EXPECT_EQ(config.search, SearchConfig{});
+  EXPECT_EQ(config.quant, QuantConfig{});
+  EXPECT_EQ(config.stop, StopConfig{});
+  EXPECT_EQ(config.seed, 1u);
+  EXPECT_EQ(config.out, "runs/run");
+  EXPECT_EQ(minimal_config("", {"data.format=cifar100"}).data.classes, 100);
+}
+
+TEST(Config, LayersInheritTheGridWhereverItStands) {
+  const Config config = minimal_config(R"(, "quant": {"layers": {"a.b": {"bits": 8}, "c": {"scale": "free"}},
+                                                     "grid": {"bits": 3, "scheme": "per_channel"}})");
+  EXPECT_EQ(config.quant.layers.at("a.b"), (GridConfig{8, "per_channel", "pow2", "max"}));
+  EXPECT_EQ(config.quant.layers.at("c"), (GridConfig{3, "per_channel", "free", "max"}));
+}
+
+/// Every key at a value that is not its default.
+std::string everything() {
+  return R"({"model": "m \u00e4.onnx", "input_height": 7, "input_width": 9, "protocol": "paper", "seed": 18446744073709551615,
+    "out": "o", "backend": "reference", "threads": 3, "checkpoint_generations": 11,
+    "data": {"format": "cifar100", "train_images": ["a", "b"], "test_images": ["c", "d"], "classes": 20,
+             "mean": [0.1, 0.2, 0.30000000000000004], "std": [0.4, 0.5, 0.6], "calibration": 1, "fitness": 2, "gate": 3,
+             "test": 4},
+    "quant": {"activations": "int8", "batch_norm": "fold", "rest_bits": 7,
+              "grid": {"bits": 2, "scheme": "per_channel", "scale": "free", "range": "mse"},
+              "layers": {"x/y.z": {"bits": 5}}},
+    "search": {"strategy": "layer", "order": "forward", "start": "bias", "fitness": "kl", "mutation": "residual",
+               "rate": 0.1, "parents": 2, "offspring": 65536, "generations": 1000000, "chunk": 8,
+               "sensitivity_bits": 3, "gate": false, "skip": ["p", "q"]},
+    "stop": {"rule": "budget", "tolerance": 0.5, "seconds": 1.5}})";
+}
+
+TEST(Config, ResolvedTextGivesAnEqualConfigAndIsItsOwnFixedPoint) {
+  for (const std::string& text : {minimal(), everything()}) {
+    const Config config = parse_config(text, "run.json");
+    const std::string resolved = resolved_json(config);
+    const Config again = parse_config(resolved, "elsewhere/config.resolved.json");
+    EXPECT_TRUE(again == config) << resolved;
+    EXPECT_EQ(resolved_json(again), resolved);
+    EXPECT_THAT(resolved, AllOf(StartsWith("{\n  \"backend\""), EndsWith("}\n")));
+  }
+}
+
+TEST(Config, ResolvedTextHoldsEveryKey) {
+  const std::string resolved = resolved_json(parse_config(everything(), "run.json"));
+  for (const ConfigKey& key : config_keys()) {
+    const std::string name = key.path.substr(key.path.rfind('.') + 1);
+    EXPECT_THAT(resolved, HasSubstr("\"" + name + "\": ")) << key.path;
+  }
+}
+
+TEST(Config, FingerprintFollowsResultsOnly) {
+  const std::string base = result_fingerprint(minimal_config());
+  EXPECT_EQ(base.size(), 32u);
+  for (const char* same : {"out=elsewhere", "backend=reference", "threads=7", "search.chunk=5",
+                           "checkpoint_generations=9", "stop.seconds=30", "seed=1", "data.classes=10"}) {
+    EXPECT_EQ(result_fingerprint(minimal_config("", {same})), base) << same;
+  }
+  for (const char* other : {"model=n.onnx",
+                            "input_height=3",
+                            "input_width=3",
+                            "data.format=cifar100",
+                            "data.train_images=[\"a.bin\",\"c\"]",
+                            "data.test_images=d",
+                            "data.classes=11",
+                            "data.mean=[0.5,0.5,0.6]",
+                            "data.std=[0.25,0.25,0.26]",
+                            "data.calibration=5",
+                            "data.fitness=5",
+                            "data.gate=5",
+                            "data.test=5",
+                            "quant.batch_norm=fold",
+                            "quant.grid.bits=5",
+                            "quant.grid.scheme=per_channel",
+                            "quant.grid.scale=free",
+                            "quant.grid.range=mse",
+                            "quant.rest_bits=7",
+                            "quant.layers.n.bits=4",
+                            "search.order=forward",
+                            "search.start=bias",
+                            "search.fitness=kl",
+                            "search.mutation=residual",
+                            "search.rate=0.03",
+                            "search.parents=31",
+                            "search.offspring=31",
+                            "search.generations=63",
+                            "search.sensitivity_bits=5",
+                            "search.gate=false",
+                            "search.skip=[\"n\"]",
+                            "stop.rule=budget",
+                            "stop.tolerance=0.02",
+                            "protocol=paper",
+                            "seed=2"}) {
+    EXPECT_NE(result_fingerprint(minimal_config("", {other})), base) << other;
+  }
+}
+
+TEST(Config, OverridesAreAppliedInOrderBeforeChecking) {
+  const Config config = minimal_config(R"(, "search": {"rate": 7})",
+                                       {"search.rate=0.5", "search.rate=0.25", "quant.layers./b/conv.1.bits=6",
+                                        "search.skip=[\"s\"]", "search.gate=false", "out=plain text=with signs"});
+  EXPECT_EQ(config.search.rate, 0.25);
+  EXPECT_EQ(config.quant.layers.at("/b/conv.1").bits, 6);
+  EXPECT_EQ(config.search.skip, std::vector<std::string>{"s"});
+  EXPECT_FALSE(config.search.gate);
+  EXPECT_EQ(config.out, "plain text=with signs");
+  const Config replaced = minimal_config("", {R"(search={"parents": 2})", "search.offspring=3"});
+  EXPECT_EQ(replaced.search.parents, 2);
+  EXPECT_EQ(replaced.search.offspring, 3);
+}
+
+TEST(Config, ExpandsEnvironmentVariablesInPaths) {
+  ::setenv("QNUDGE_TEST_A", "/a", 1);
+  ::setenv("QNUDGE_TEST_B", "b", 1);
+  const Config config = minimal_config("", {"model=${QNUDGE_TEST_A}/x${QNUDGE_TEST_B}.onnx", "out=$x}{",
+                                            "data.train_images=[\"${QNUDGE_TEST_B}\", \"p\"]"});
+  EXPECT_EQ(config.model, "/a/xb.onnx");
+  EXPECT_EQ(config.out, "$x}{");
+  EXPECT_EQ(config.data.train_images, (std::vector<std::string>{"b", "p"}));
+  EXPECT_EQ(parse_config(resolved_json(config), "r").model, "/a/xb.onnx");
+}
+
+TEST(Config, ReadsFilesAndNamesTheOnesItCannot) {
+  const auto folder = std::filesystem::temp_directory_path() / "qnudge_config_test";
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / "good.json") << minimal();
+  EXPECT_EQ(read_config(folder / "good.json", {"seed=3"}).seed, 3u);
+  for (const auto& bad : {folder / "missing.json", folder}) {
+    try {
+      read_config(bad);
+      FAIL() << bad;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::usage);
+      EXPECT_THAT(error.what(), StartsWith(bad.string() + ": "));
+    }
+  }
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Config, EveryShippedConfigIsAccepted) {
+  ::setenv("QNUDGE_DATA", "/data", 1);
+  int count = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(QNUDGE_SOURCE_DIR "/configs")) {
+    if (entry.path().extension() != ".json") continue;
+    ++count;
+    const Config config = read_config(entry.path());
+    EXPECT_EQ(config.out, "runs/" + entry.path().stem().string());
+    const bool leaky = entry.path().stem().string().ends_with("leaky");
+    EXPECT_EQ(config.protocol, leaky ? "paper" : "held_out") << entry.path();
+  }
+  EXPECT_GE(count, 4);
+}
+
+/// The README's table rows, as the table of keys would print them.
+std::vector<std::string> documented_rows() {
+  std::ifstream file(QNUDGE_SOURCE_DIR "/configs/README.md");
+  std::vector<std::string> rows;
+  bool inside = false;
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("## ")) inside = line == "## Keys";
+    if (inside && line.starts_with("| `")) rows.push_back(line);
+  }
+  return rows;
+}
+
+TEST(Config, ReadmeDocumentsEveryKeyAndNoOther) {
+  std::vector<std::string> expected;
+  for (const ConfigKey& key : config_keys()) {
+    EXPECT_FALSE(key.help.empty()) << key.path;
+    expected.push_back(
+        fmt::format("| `{}` | {} | {} | {} | {} |", key.path, key.type, key.fallback, key.range, key.help));
+  }
+  EXPECT_EQ(documented_rows(), expected) << "configs/README.md should read:\n"
+                                         << fmt::format("{}", fmt::join(expected, "\n"));
+}
+
+}  // namespace
+}  // namespace qnudge

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+#include "qnudge/core/files.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+#include <numeric>
+
+#include "qnudge/core/error.hpp"
+
+namespace qnudge {
+namespace {
+using testing::HasSubstr;
+using testing::StartsWith;
+namespace fs = std::filesystem;
+using Bytes = std::vector<std::uint8_t>;
+
+class Files : public testing::Test {
+ protected:
+  Files()
+      : folder_(fs::temp_directory_path() / fmt::format("qnudge_files_{}_{}",
+                                                        testing::UnitTest::GetInstance()->current_test_info()->name(),
+                                                        ::getpid())) {
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+  }
+  ~Files() override { fs::remove_all(folder_); }
+
+  std::size_t entries() const {
+    return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()));
+  }
+
+  fs::path folder_;
+};
+
+template <class Call>
+std::string refusal(ErrorKind kind, const Call& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), kind) << error.what();
+    return error.what();
+  }
+  return "";
+}
+
+/// A disk that is full after `bytes`: larger writes fail instead of killing the process. Works for root too.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limit = {bytes, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+
+ private:
+  rlimit before_{};
+  void (*handler_)(int);
+};
+
+TEST_F(Files, ReadGivesBackWhatWasWritten) {
+  Bytes bytes(100000);
+  std::iota(bytes.begin(), bytes.end(), std::uint8_t{0});
+  for (const Bytes& content : {bytes, Bytes{}, Bytes{0}}) {
+    write_file_atomically(folder_ / "f", content);
+    EXPECT_EQ(read_file(folder_ / "f"), content);
+  }
+  write_file_atomically(folder_ / "f", std::string_view("text"));
+  EXPECT_EQ(read_file(folder_ / "f"), (Bytes{'t', 'e', 'x', 't'}));
+  EXPECT_EQ(entries(), 1u) << "a temporary file was left behind";
+}
+
+TEST_F(Files, OldContentSurvivesAFullDisk) {
+  const fs::path path = folder_ / "f";
+  write_file_atomically(path, std::string_view("old"));
+  std::string message;
+  {
+    const FileSizeLimit full(4096);
+    message = refusal(ErrorKind::usage, [&] { write_file_atomically(path, Bytes(100000, 7)); });
+  }
+  EXPECT_THAT(message, StartsWith(path.string() + ": cannot be written: "));
+  EXPECT_EQ(read_file(path), (Bytes{'o', 'l', 'd'}));
+  EXPECT_EQ(entries(), 1u) << "a temporary file was left behind";
+}
+
+TEST_F(Files, WriteNamesWhatItCannotWrite) {
+  write_file_atomically(folder_ / "file", std::string_view("x"));
+  fs::create_directories(folder_ / "folder" / "inside");
+  for (const fs::path& bad : {folder_ / "missing" / "f", folder_ / "file" / "f", folder_ / "folder"}) {
+    EXPECT_THAT(refusal(ErrorKind::usage, [&] { write_file_atomically(bad, std::string_view("y")); }),
+                StartsWith(bad.string() + ": cannot be written: "));
+  }
+  EXPECT_EQ(entries(), 2u);
+}
+
+TEST_F(Files, ReadNamesWhatItCannotRead) {
+  for (const fs::path& bad : {folder_ / "missing", folder_, fs::path("")}) {
+    EXPECT_THAT(refusal(ErrorKind::input, [&] { read_file(bad); }), StartsWith(bad.string() + ": ")) << bad;
+  }
+}
+
+TEST_F(Files, ReadDoesNotWaitForAPipeOrADevice) {
+  const fs::path pipe = folder_ / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  for (const fs::path& bad : {pipe, fs::path("/dev/zero")}) {
+    EXPECT_THAT(refusal(ErrorKind::input, [&] { read_file(bad); }), HasSubstr("a file is needed")) << bad;
+  }
+}
+
+TEST_F(Files, OutputFolderIsMadeWithItsParents) {
+  create_output_folder(folder_ / "a" / "b");
+  create_output_folder(folder_ / "a" / "b");
+  EXPECT_TRUE(fs::is_directory(folder_ / "a" / "b"));
+  write_file_atomically(folder_ / "file", std::string_view("x"));
+  for (const fs::path& bad : {folder_ / "file", folder_ / "file" / "below", fs::path("/proc/nowhere")}) {
+    EXPECT_THAT(refusal(ErrorKind::usage, [&] { create_output_folder(bad); }), StartsWith(bad.string() + ": ")) << bad;
+  }
+}
+
+TEST(Fingerprint, IsTheStreamedHashOfItsParts) {
+  EXPECT_EQ(Fingerprint().hex(), "99aa06d3014798d86001c324468d497f");  // XXH3-128 of nothing
+  const std::string text = "one two three";
+  EXPECT_EQ(Fingerprint().add(text.data(), 3).add(text.data() + 3, text.size() - 3).hex(),
+            Fingerprint().add(text.data(), text.size()).hex());
+  EXPECT_EQ(Fingerprint().add(nullptr, 0).hex(), Fingerprint().hex());
+}
+
+TEST(Fingerprint, TellsPartsApart) {
+  const auto of = [](std::string_view a, std::string_view b) { return Fingerprint().add(a).add(b).hex(); };
+  EXPECT_NE(of("a", "bc"), of("ab", "c"));
+  EXPECT_NE(of("", "a"), of("a", ""));
+  const std::vector<int> one = {1}, two = {1, 2}, tail = {2}, none = {};
+  const auto values = [](std::span<const int> a, std::span<const int> b) {
+    return Fingerprint().add_values(a).add_values(b).hex();
+  };
+  EXPECT_NE(values(one, tail), values(two, none));
+  EXPECT_NE(values(none, one), values(one, none));
+  EXPECT_EQ(values(two, one), values(two, one));
+}
+
+TEST(Seal, GivesThePayloadBack) {
+  for (const Bytes& payload : {Bytes{}, Bytes{'\n', 0, 255}, Bytes(1000, 10)}) {
+    EXPECT_EQ(unseal("kind 1", seal("kind 1", payload), "f"), payload);
+  }
+}
+
+TEST(Seal, RefusesEveryCutFlippedBitAndTrailingByte) {
+  const Bytes file = seal("qnudge test 1", Bytes{1, 2, 3, '\n', 0, 250});
+  const auto refused = [](const Bytes& bytes) {
+    return refusal(ErrorKind::input, [&] { unseal("qnudge test 1", bytes, "some.bin"); });
+  };
+  EXPECT_EQ(refused(file), "");
+  for (std::size_t cut = 0; cut < file.size(); ++cut) {
+    EXPECT_THAT(refused({file.begin(), file.begin() + static_cast<std::ptrdiff_t>(cut)}), StartsWith("some.bin: "))
+        << cut;
+  }
+  for (std::size_t bit = 0; bit < 8 * file.size(); ++bit) {
+    Bytes flipped = file;
+    flipped[bit / 8] = static_cast<std::uint8_t>(flipped[bit / 8] ^ (1 << bit % 8));
+    EXPECT_THAT(refused(flipped), StartsWith("some.bin: ")) << bit;
+  }
+  Bytes longer = file;
+  longer.push_back(0);
+  EXPECT_THAT(refused(longer), HasSubstr("cut short or corrupted"));
+}
+
+TEST(Seal, RefusesAnotherKind) {
+  const Bytes file = seal("qnudge checkpoint 1", Bytes{1});
+  for (const char* other : {"qnudge checkpoint 2", "qnudge checkpoint", "qnudge checkpoint 11", ""}) {
+    EXPECT_THAT(refusal(ErrorKind::input, [&] { unseal(other, file, "f"); }), HasSubstr("is not a file of kind"))
+        << other;
+  }
+}
+
+}  // namespace
+}  // namespace qnudge

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: MIT
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "graphs.hpp"
+#include "qnudge/core/error.hpp"
+#include "support/naive_network.hpp"
+#include "support/random_graph.hpp"
+
+namespace qnudge {
+namespace {
+
+using test::GraphOf;
+using test::Reals;
+
+IntNetwork lowered(const GraphOf& g) {
+  return lower(g.graph(), BatchNormMode::separate);
+}
+
+TEST(Calibrate, SmallestExponentThatHoldsTheRange) {
+  GraphOf g({1, 1, 1});
+  g.pool(Op::average_pool, 0, {});
+  IntNetwork network = lowered(g);
+  const auto exponent = [&](float range) {
+    calibrate(network, {range, 1.0f});
+    return network.at(0).exponent;
+  };
+  EXPECT_EQ(exponent(127.0f), 0);
+  EXPECT_EQ(exponent(std::nextafter(127.0f, 1000.0f)), 1);
+  EXPECT_EQ(exponent(128.0f), 1);
+  EXPECT_EQ(exponent(63.5f), -1);
+  EXPECT_EQ(exponent(1.0f), -6);
+  EXPECT_EQ(exponent(0.0f), 0);
+  EXPECT_EQ(exponent(1e-40f), -kExponentLimit);
+  for (float range = 3e-16f; range < 1e20f; range *= 1.37f) {
+    const int e = exponent(range);
+    EXPECT_LE(static_cast<double>(range), std::ldexp(127.0, e));
+    EXPECT_GT(static_cast<double>(range), std::ldexp(127.0, e - 1));
+  }
+}
+
+TEST(Calibrate, RefusesRangesThatNoScaleCanHold) {
+  GraphOf g({1, 1, 1});
+  g.pool(Op::average_pool, 0, {});
+  IntNetwork network = lowered(g);
+  for (const float bad :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), 1e25f, -1.0f}) {
+    try {
+      calibrate(network, {1.0f, bad});
+      ADD_FAILURE() << bad;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::input);
+      EXPECT_NE(std::string(error.what()).find("average_pool1"), std::string::npos) << error.what();
+    }
+  }
+  EXPECT_THROW(calibrate(network, {1.0f}), Error);
+}
+
+TEST(Calibrate, TiesScalesWhereCodesPassThrough) {
+  GraphOf g({2, 2, 2});
+  const int small = g.conv(0, 1, {1, 1});
+  const int large = g.conv(0, 1, {1, 1});
+  const int zero = g.conv(0, 1, {0, 0});
+  const int pool = g.pool(Op::max_pool, large, {});
+  const int joined = g.concat({small, pool, zero});
+  const int relu = g.add(Op::relu, {joined});
+  g.add(Op::flatten, {relu});
+  g.pool(Op::average_pool, relu, {});
+  Graph graph = g.graph();
+  graph.output = static_cast<int>(graph.nodes.size()) - 1;
+  IntNetwork network = lower(graph, BatchNormMode::separate);
+  calibrate(network, {1.0f, 0.1f, 20.0f, 0.0f, 15.0f, 20.0f, 20.0f, 0.0f, 5.0f});
+  for (const IntNode& node : network.nodes) {
+    const int wanted = node.op == IntOp::input ? -6 : (node.op == IntOp::average_pool ? -4 : -2);
+    EXPECT_EQ(node.exponent, wanted) << node.name;
+  }
+}
+
+TEST(Calibrate, SigmoidTable) {
+  GraphOf g({1, 1, 1});
+  const int conv = g.conv(0, 1, {1});
+  const int sigmoid = g.add(Op::sigmoid, {conv});
+  g.pool(Op::average_pool, sigmoid, {});
+  IntNetwork network = lowered(g);
+  for (const float range : {1e-6f, 0.5f, 4.0f, 30.0f, 1e9f}) {
+    calibrate(network, {1.0f, range, 1.0f, 1.0f});
+    const IntNode& lookup = network.at(2);
+    EXPECT_EQ(lookup.exponent, -7);
+    ASSERT_EQ(lookup.table.size(), 256u);
+    for (int code = -128; code < 128; ++code) {
+      const double exact = 128.0 / (1.0 + std::exp(-std::ldexp(code, network.at(1).exponent)));
+      const int got = lookup.table[static_cast<std::size_t>(code + 128)];
+      EXPECT_NEAR(got, std::min(exact, 127.0), 0.501) << code << " at range " << range;
+      EXPECT_GE(got, 0);
+    }
+    EXPECT_EQ(lookup.table[128], 64);
+  }
+}
+
+TEST(Calibrate, SigmoidThatIsConcatenatedTakesTheSharedScale) {
+  GraphOf g({1, 1, 1});
+  const int conv = g.conv(0, 1, {1});
+  g.concat({g.add(Op::sigmoid, {conv}), conv});
+  IntNetwork network = lowered(g);
+  calibrate(network, {1.0f, 10.0f, 1.0f, 10.0f});
+  EXPECT_EQ(network.at(2).exponent, -3);
+  EXPECT_EQ(network.at(2).table[128], 4);  // 0.5 at scale 1/8
+  EXPECT_EQ(network.at(2).table[255], 8);  // nearly 1
+  calibrate(network, {1.0f, 0.1f, 1.0f, 1.0f});
+  EXPECT_EQ(network.at(2).exponent, -6);
+}
+
+TEST(Calibrate, BoundsAndMultipliersFollowTheExponents) {
+  GraphOf g({1, 1, 1});
+  const int conv = g.conv(0, 1, {1});
+  const int clip = g.clip(conv, 0.0f, 6.0f);
+  const int sum = g.add(Op::add, {clip, 0});
+  g.clip(sum, -1.5f, 100.0f);
+  IntNetwork network = lowered(g);
+  calibrate(network, {1.0f, 0.0f, 5.0f, 20.0f, 20.0f});
+  EXPECT_EQ(network.at(1).exponent, -4);
+  EXPECT_EQ(network.at(1).low, 0);
+  EXPECT_EQ(network.at(1).high, 96);  // 6 * 16
+  EXPECT_EQ(network.at(2).exponent, -2);
+  EXPECT_EQ(network.at(2).multiplier_a, 0.25f);
+  EXPECT_EQ(network.at(2).multiplier_b, 1.0f / 16);
+  EXPECT_EQ(network.at(3).low, -6);
+  EXPECT_EQ(network.at(3).high, 127);
+}
+
+TEST(Calibrate, FloatOutputHasNoExponent) {
+  GraphOf g({1, 1, 1});
+  g.conv(0, 1, {1});
+  IntNetwork network = lowered(g);
+  calibrate(network, {1.0f, 1000.0f});
+  EXPECT_EQ(network.at(1).exponent, 0);
+}
+
+TEST(SetExponents, RefusesWhatCalibrationCouldNotHaveMade) {
+  GraphOf g({1, 1, 1});
+  g.pool(Op::max_pool, g.pool(Op::average_pool, 0, {}), {});
+  IntNetwork network = lowered(g);
+  EXPECT_NO_THROW(set_exponents(network, std::vector{3, -2, -2}));
+  for (const std::vector<int>& bad :
+       {std::vector{3, -2}, std::vector{3, -2, -3}, std::vector{61, 0, 0}, std::vector{0, -61, -61}}) {
+    EXPECT_THROW(set_exponents(network, bad), Error);
+  }
+}
+
+TEST(AveragePool, MultiplierIsThatOfTheCommonDivisor) {
+  Window padded;
+  padded.r = padded.s = 3;
+  padded.pad_top = padded.pad_left = padded.pad_bottom = padded.pad_right = 1;
+  const auto multiplier = [&](const Shape& shape, const Window& window, bool include) {
+    GraphOf g(shape);
+    g.pool(Op::average_pool, 0, window, include);
+    IntNetwork network = lowered(g);
+    set_exponents(network, std::vector{-3, -5});
+    return network.at(1).multiplier;
+  };
+  EXPECT_EQ(multiplier({5, 5, 1}, padded, false), static_cast<float>(4.0 / 9));  // divisors differ: that of r * s
+  EXPECT_EQ(multiplier({5, 5, 1}, padded, true), static_cast<float>(4.0 / 9));
+  EXPECT_EQ(multiplier({2, 2, 1}, padded, false), 1.0f);  // every window sees the same four taps
+  Window whole;
+  whole.r = whole.s = 7;
+  EXPECT_EQ(multiplier({7, 7, 3}, whole, false), static_cast<float>(4.0 / 49));
+}
+
+TEST(AveragePool, DivisorCountsTapsInsideImageOrPadding) {
+  IntNode node;
+  node.pool.r = 3;
+  node.pool.s = 2;
+  node.pool.dilation_h = 2;
+  node.pool.pad_top = node.pool.pad_bottom = 1;
+  const Shape in{4, 3, 1};
+  EXPECT_EQ(pool_divisor(node, in, -1, 0), 4);  // rows -1, 1, 3
+  EXPECT_EQ(pool_divisor(node, in, 0, 2), 2);   // rows 0, 2, 4; columns 2, 3
+  EXPECT_EQ(pool_divisor(node, in, -20, 0), 1);
+  node.count_include_pad = true;
+  EXPECT_EQ(pool_divisor(node, in, -1, 0), 6);
+  EXPECT_EQ(pool_divisor(node, in, 1, 0), 4);  // rows 1, 3, 5: row 4 is the last of the padding
+}
+
+TEST(QuantiseInput, RoundsHalfToEvenAndSaturates) {
+  GraphOf g({1, 9, 1});
+  g.pool(Op::average_pool, 0, {});
+  IntNetwork network = lowered(g);
+  set_exponents(network, std::vector{-1, 0});
+  const float infinity = std::numeric_limits<float>::infinity();
+  const std::vector<float> sample = {0.25f, 0.75f, -0.25f, 1.25f, 1000.0f, -1000.0f, infinity, -infinity, NAN};
+  std::vector<std::int8_t> codes(9);
+  quantise_input(network, sample, codes);
+  EXPECT_EQ(codes, (std::vector<std::int8_t>{0, 2, 0, 2, 127, -128, 127, -128, 0}));
+  EXPECT_THROW(quantise_input(network, std::span(sample).first(8), codes), Error);
+}
+
+/// All of it together: at 8 bits the integer network follows the float network on every random graph.
+TEST(Quantise, IntegerNetworkFollowsTheFloatNetwork) {
+  double total = 0.0;
+  int graphs = 0;
+  for (std::uint64_t seed = 0; seed < 150; ++seed) {
+    const Graph graph = test::random_graph(seed);
+    IntNetwork network = lower(graph, seed % 2 == 0 ? BatchNormMode::separate : BatchNormMode::fold);
+    const Reals input = test::random_reals(graph.input_shape().size(), seed);
+    const Ranges ranges = test::ranges_of(graph, {input});
+    calibrate(network, ranges);
+    for (Layer& layer : network.layers) {
+      layer.params = quantise_layer(network, layer, {8, GridScheme::per_channel, GridScale::free, GridRange::max});
+    }
+    std::vector<std::int8_t> codes(input.size());
+    quantise_input(network, std::vector<float>(input.begin(), input.end()), codes);
+    const auto output = test::naive_run(network, codes).at(static_cast<std::size_t>(network.output)).values;
+    const Reals wanted = test::evaluate(graph, input).at(static_cast<std::size_t>(graph.output));
+    double error = 0.0;
+    for (std::size_t i = 0; i < wanted.size(); ++i) error += std::abs(static_cast<double>(output[i]) - wanted[i]);
+    const auto range = static_cast<double>(ranges[static_cast<std::size_t>(graph.output)]);
+    if (range == 0.0) continue;
+    error /= range * static_cast<double>(wanted.size());
+    EXPECT_LT(error, 0.06) << "random_graph(" << seed << ")";
+    total += error;
+    ++graphs;
+  }
+  EXPECT_LT(total / graphs, 0.012);
+}
+
+}  // namespace
+}  // namespace qnudge

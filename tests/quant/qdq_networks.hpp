@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "qnudge/quant/quantise.hpp"
+
+/// Integer networks written by hand, with random codes.
+namespace qnudge::test {
+
+struct ConvOf {
+  std::int64_t k = 4, r = 3, s = 3;
+  std::int64_t stride = 1, pad = 1, dilation = 1, groups = 1;
+  std::int64_t spread = 0;  ///< > 0: transposed, `pad` as ONNX counts it, and output padding
+  std::int64_t output_padding = 0;
+  int bits = 8;
+  bool per_channel = true;
+  int low = -128, high = 127;
+  int exponent = -4;
+};
+
+class IntNetworkOf {
+ public:
+  IntNetworkOf(Shape input, int spatial_rank = 2, int exponent = -5) : engine_(17) {
+    net_.spatial_rank = spatial_rank;
+    net_.input_name = "image";
+    net_.output_name = "logits";
+    IntNode node;
+    node.name = "image";
+    node.shape = input;
+    append(node, exponent);
+  }
+
+  int conv(int from, ConvOf o) {
+    Layer layer;
+    const Shape in = shape(from);
+    const bool one = net_.spatial_rank == 1;
+    layer.conv.groups = o.groups;
+    layer.filter = {o.k, o.r, one ? 1 : o.s, in.c / o.groups};
+    Window& w = layer.conv.window;
+    w.r = layer.filter.r;
+    w.s = layer.filter.s;
+    w.dilation_h = o.dilation;
+    w.dilation_w = one ? 1 : o.dilation;
+    w.pad_top = w.pad_bottom = w.pad_left = w.pad_right = o.pad;
+    if (o.spread > 0) {
+      layer.conv.transposed = true;
+      layer.conv.spread_h = layer.conv.spread_w = o.spread;
+      w.pad_top = o.dilation * (w.r - 1) - o.pad;
+      w.pad_bottom = w.pad_top + o.output_padding;
+      w.pad_left = o.dilation * (w.s - 1) - o.pad;
+      w.pad_right = w.pad_left + o.output_padding;
+    } else {
+      w.stride_h = w.stride_w = o.stride;
+    }
+    if (one) {
+      w.pad_left = w.pad_right = 0;
+      w.stride_w = layer.conv.spread_w = 1;
+    }
+    return add_layer(from, std::move(layer), o);
+  }
+
+  int gemm(int from, ConvOf o) {
+    Layer layer;
+    const Shape in = shape(from);
+    layer.gemm = true;
+    layer.filter = {o.k, in.h, in.w, in.c};
+    layer.conv.window.r = in.h;
+    layer.conv.window.s = in.w;
+    return add_layer(from, std::move(layer), o);
+  }
+
+  int pool(int from, IntOp op, Window w, int exponent, bool count_include_pad = false) {
+    IntNode node = make(op, {from});
+    node.pool = w;
+    node.count_include_pad = count_include_pad;
+    node.shape = slide(shape(from), w, shape(from).c);
+    return append(node, exponent);
+  }
+  int global_average(int from, int exponent) {
+    Window w;
+    w.r = shape(from).h;
+    w.s = shape(from).w;
+    return pool(from, IntOp::average_pool, w, exponent);
+  }
+
+  int add(int a, int b, int exponent, int low = -128, int high = 127) {
+    return append(bounded(make(IntOp::add, {a, b}), exponent, low, high), exponent);
+  }
+  int clamp(int from, int low, int high) {
+    const int exponent = exponents_[static_cast<std::size_t>(from)];
+    return append(bounded(make(IntOp::clamp, {from}), exponent, low, high), exponent);
+  }
+  int concat(const std::vector<int>& from) {
+    IntNode node = make(IntOp::concat, from);
+    node.shape.c = 0;
+    for (const int i : from) node.shape.c += shape(i).c;
+    return append(node, exponents_[static_cast<std::size_t>(from[0])]);
+  }
+  int sigmoid(int from, int exponent = -7) { return append(make(IntOp::lookup, {from}), exponent); }
+  int view(int from) { return append(make(IntOp::view, {from}), exponents_[static_cast<std::size_t>(from)]); }
+
+  /// The network whose output is `output`.
+  IntNetwork finish(int output) {
+    net_.output = output;
+    if (net_.float_output()) exponents_[static_cast<std::size_t>(output)] = 0;
+    set_exponents(net_, exponents_);
+    return net_;
+  }
+
+ private:
+  const Shape& shape(int i) const { return net_.at(i).shape; }
+
+  IntNode make(IntOp op, std::vector<int> inputs) const {
+    IntNode node;
+    node.op = op;
+    node.name = std::string(to_string(op)) + "_" + std::to_string(net_.nodes.size());
+    node.shape = shape(inputs[0]);
+    node.inputs = std::move(inputs);
+    return node;
+  }
+  static IntNode bounded(IntNode node, int exponent, int low, int high) {
+    node.low = static_cast<std::int8_t>(low);
+    node.high = static_cast<std::int8_t>(high);
+    if (low != 0 && low != -128) node.clip_low = std::ldexp(low, exponent);
+    if (high != 0 && high != 127) node.clip_high = std::ldexp(high, exponent);
+    return node;
+  }
+  int append(IntNode node, int exponent) {
+    net_.nodes.push_back(std::move(node));
+    exponents_.push_back(exponent);
+    return static_cast<int>(net_.nodes.size()) - 1;
+  }
+  static Shape slide(const Shape& in, const Window& w, std::int64_t channels, std::int64_t spread_h = 1,
+                     std::int64_t spread_w = 1) {
+    return {window_extent(in.h, w.r, w.stride_h, w.dilation_h, w.pad_top, w.pad_bottom, spread_h),
+            window_extent(in.w, w.s, w.stride_w, w.dilation_w, w.pad_left, w.pad_right, spread_w), channels};
+  }
+
+  int add_layer(int from, Layer layer, const ConvOf& o) {
+    IntNode node = bounded(make(IntOp::conv, {from}), o.exponent, o.low, o.high);
+    layer.name = node.name;
+    layer.in = shape(from);
+    layer.out = slide(layer.in, layer.conv.window, o.k, layer.conv.spread_h, layer.conv.spread_w);
+    layer.node = static_cast<int>(net_.nodes.size());
+    node.shape = layer.out;
+    node.layer = static_cast<int>(net_.layers.size());
+    fill(layer, o);
+    net_.layers.push_back(std::move(layer));
+    return append(std::move(node), o.exponent);
+  }
+
+  void fill(Layer& layer, const ConvOf& o) {
+    LayerParams& p = layer.params;
+    p.bits = o.bits;
+    const int half = 1 << (o.bits - 1);
+    std::uniform_int_distribution<int> code(-half, half - 1);
+    for (std::int64_t i = 0; i < layer.filter.size(); ++i) p.codes.push_back(static_cast<std::int8_t>(code(engine_)));
+    // Spreads the outputs over most of the codes, some beyond.
+    const double spread = std::sqrt(static_cast<double>(layer.filter.taps())) * 0.58 * half * 60;
+    std::uniform_real_distribution<double> around(0.5, 2.0), offset(-0.5, 0.5);
+    const double common = 70 / spread * around(engine_);
+    for (std::int64_t k = 0; k < layer.filter.k; ++k) {
+      p.multiplier.push_back(static_cast<float>(o.per_channel ? common * around(engine_) : common));
+      p.bias.push_back(static_cast<std::int32_t>(spread * offset(engine_)));
+    }
+    p.scale = p.multiplier;
+    p.frozen.assign(p.bias.size(), 0);
+    layer.gain.assign(p.bias.size(), 1.0);
+    layer.shift.assign(p.bias.size(), 0.0);
+  }
+
+  IntNetwork net_;
+  std::vector<int> exponents_;
+  std::mt19937_64 engine_;
+};
+
+}  // namespace qnudge::test

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "qnudge/model/graph.hpp"
+
+namespace qnudge::test {
+
+/// Builds one random float network; see `random_graph`.
+class RandomGraphBuilder {
+ public:
+  explicit RandomGraphBuilder(std::uint64_t seed) : engine_(seed) {
+    graph_.fingerprint = "random-" + std::to_string(seed);
+    graph_.input_name = "input";
+    graph_.output_name = "output";
+    graph_.spatial_rank = chance(20) ? 1 : 2;
+    Node input;
+    input.op = Op::input;
+    input.name = graph_.input_name;
+    input.shape = {pick(4, 12), flat() ? 1 : pick(4, 12), pick(1, 6)};
+    graph_.nodes.push_back(input);
+  }
+
+  Graph build() {
+    int at = chance(85) ? conv(0, pick(2, 12), kAny) : 0;
+    at = activate(at);
+    while (graph_.nodes.size() < 8 && !chance(15)) at = grow(at);
+    graph_.output = finish(at);
+    return std::move(graph_);
+  }
+
+ private:
+  static constexpr std::size_t kMaxNodes = 16;
+  enum Extent { kAny, kSame };
+
+  std::int64_t pick(std::int64_t low, std::int64_t high) {
+    return low + static_cast<std::int64_t>(engine_() % static_cast<std::uint64_t>(high - low + 1));
+  }
+  bool chance(int percent) { return pick(0, 99) < percent; }
+  float real(float low, float high) {
+    return low + (high - low) * (static_cast<float>(engine_() >> 40) / static_cast<float>(1 << 24));
+  }
+  bool flat() const { return graph_.spatial_rank == 1; }
+  const Shape& shape(int i) const { return graph_.nodes[static_cast<std::size_t>(i)].shape; }
+
+  int append(Op op, std::vector<int> inputs, Node node = {}) {
+    node.op = op;
+    node.name = std::string(to_string(op)) + "_" + std::to_string(graph_.nodes.size());
+    node.inputs = std::move(inputs);
+    if (node.shape == Shape{}) node.shape = shape(node.inputs.front());
+    graph_.nodes.push_back(std::move(node));
+    return static_cast<int>(graph_.nodes.size()) - 1;
+  }
+
+  static Shape slide(const Shape& in, const Window& w, std::int64_t channels, std::int64_t spread_h = 1,
+                     std::int64_t spread_w = 1) {
+    return {window_extent(in.h, w.r, w.stride_h, w.dilation_h, w.pad_top, w.pad_bottom, spread_h),
+            window_extent(in.w, w.s, w.stride_w, w.dilation_w, w.pad_left, w.pad_right, spread_w), channels};
+  }
+
+  void fill(Node& node) {
+    const auto taps = static_cast<float>(node.filter.taps());
+    node.weights.resize(static_cast<std::size_t>(node.filter.size()));
+    for (float& w : node.weights) w = real(-2.0f, 2.0f) / std::sqrt(taps);
+    if (chance(10)) {  // a dead channel
+      const auto k = pick(0, node.filter.k - 1) * node.filter.taps();
+      for (std::int64_t i = 0; i < node.filter.taps(); ++i) node.weights[static_cast<std::size_t>(k + i)] = 0;
+    }
+    node.bias.assign(static_cast<std::size_t>(node.filter.k), 0.0f);
+    if (chance(60)) {
+      for (float& b : node.bias) b = real(-0.5f, 0.5f);
+    }
+  }
+
+  Window random_window(const Shape& in, Extent extent) {
+    Window w;
+    w.r = pick(0, 1) * 2 + 1;
+    w.s = flat() ? 1 : (chance(80) ? w.r : 3);
+    if (in.h > 4 && chance(20)) w.dilation_h = 2;
+    if (in.w > 4 && chance(20)) w.dilation_w = 2;
+    w.pad_top = w.pad_bottom = w.dilation_h * (w.r - 1) / 2;
+    w.pad_left = w.pad_right = w.dilation_w * (w.s - 1) / 2;
+    if (extent == kSame) return w;
+    if (in.h > 3 && chance(30)) w.stride_h = 2;
+    if (in.w > 3 && !flat() && chance(30)) w.stride_w = 2;
+    if (chance(25)) w.pad_top = pick(0, 2);
+    if (!flat() && chance(25)) w.pad_right = pick(0, 2);
+    return w;
+  }
+
+  int conv(int from, std::int64_t channels, Extent extent) {
+    const Shape in = shape(from);
+    Node node;
+    if (chance(20)) {  // depthwise, sometimes with two outputs per input
+      node.conv.groups = in.c;
+      channels = extent == kSame ? channels : in.c * (in.c <= 6 ? pick(1, 2) : 1);
+    } else if (in.c % 2 == 0 && channels % 2 == 0 && chance(20)) {
+      node.conv.groups = 2;
+    }
+    if (channels % node.conv.groups != 0) node.conv.groups = 1;
+    node.conv.window = random_window(in, extent);
+    node.shape = slide(in, node.conv.window, channels);
+    if (node.shape.h < 1 || node.shape.w < 1) {
+      node.conv.window = Window{};
+      node.shape = {in.h, in.w, channels};
+    }
+    node.filter = {channels, node.conv.window.r, node.conv.window.s, in.c / node.conv.groups};
+    fill(node);
+    return append(Op::conv, {from}, std::move(node));
+  }
+
+  int transposed_conv(int from) {
+    const Shape in = shape(from);
+    Node node;
+    Window& w = node.conv.window;
+    const auto axis = [&](std::int64_t& taps, std::int64_t& spread, std::int64_t& before, std::int64_t& after,
+                          std::int64_t extent) {
+      taps = pick(2, 4);
+      spread = extent <= 6 ? pick(1, 2) : 1;
+      before = taps - 1 - pick(0, 1);
+      after = taps - 1 - pick(0, 1) + pick(0, spread - 1);
+    };
+    axis(w.r, node.conv.spread_h, w.pad_top, w.pad_bottom, in.h);
+    if (!flat()) axis(w.s, node.conv.spread_w, w.pad_left, w.pad_right, in.w);
+    node.conv.transposed = true;
+    node.conv.groups = in.c % 2 == 0 && chance(25) ? 2 : 1;
+    const std::int64_t channels = pick(1, 4) * 2;
+    node.shape = slide(in, w, channels, node.conv.spread_h, node.conv.spread_w);
+    if (node.shape.h < 1 || node.shape.w < 1) return conv(from, channels, kAny);
+    node.filter = {channels, w.r, w.s, in.c / node.conv.groups};
+    fill(node);
+    return append(Op::conv, {from}, std::move(node));
+  }
+
+  int batch_norm(int from) {
+    Node node;
+    for (std::int64_t c = 0; c < shape(from).c; ++c) {
+      const auto kind = pick(0, 19);
+      node.scale.push_back(kind == 0 ? 0.0f : (kind == 1 ? 1e-12f : (kind < 5 ? -1.0f : 1.0f) * real(0.4f, 1.6f)));
+      node.shift.push_back(real(-0.6f, 0.6f));
+    }
+    return append(Op::batch_norm, {from}, std::move(node));
+  }
+
+  int clip(int from, float low, float high) {
+    Node node;
+    node.clip_low = low;
+    node.clip_high = high;
+    return append(Op::clip, {from}, std::move(node));
+  }
+
+  int activate(int from) {
+    int at = chance(60) ? batch_norm(from) : from;
+    if (chance(10))
+      at = clip(at, 0.0f, 1.5f);
+    else if (chance(75))
+      at = append(Op::relu, {at});
+    return at;
+  }
+
+  int add(int a, int b) {
+    const int sum = append(Op::add, chance(50) ? std::vector<int>{a, b} : std::vector<int>{b, a});
+    return chance(60) ? append(Op::relu, {sum}) : (chance(15) ? clip(sum, 0.0f, 2.0f) : sum);
+  }
+
+  int residual_block(int from) {
+    int branch = conv(from, shape(from).c, chance(50) ? kSame : kAny);
+    branch = chance(50) ? batch_norm(branch) : branch;
+    if (shape(branch) == shape(from)) return add(branch, from);
+    return add(branch, shortcut(from, branch));
+  }
+
+  /// 1x1 convolution, strided where the branch is; where strides cannot reach its extent, a branch of its own weights.
+  int shortcut(int from, int branch) {
+    const Node& like = graph_.nodes[static_cast<std::size_t>(branch)];
+    Node node;
+    Window& w = node.conv.window;
+    w.stride_h = like.shape.h < shape(from).h ? 2 : 1;
+    w.stride_w = like.shape.w < shape(from).w ? 2 : 1;
+    w.pad_bottom = (like.shape.h - 1) * w.stride_h + 1 - shape(from).h;
+    w.pad_right = (like.shape.w - 1) * w.stride_w + 1 - shape(from).w;
+    w.pad_bottom = w.pad_bottom > 0 ? w.pad_bottom : 0;
+    w.pad_right = w.pad_right > 0 ? w.pad_right : 0;
+    node.shape = slide(shape(from), w, like.shape.c);
+    if (!(node.shape == like.shape)) return branch;
+    node.filter = {like.shape.c, 1, 1, shape(from).c};
+    fill(node);
+    const int at = append(Op::conv, {from}, std::move(node));
+    return graph_.nodes.size() < kMaxNodes - 5 && chance(40) ? batch_norm(at) : at;
+  }
+
+  int pool(int from, Extent extent, bool maximum) {
+    const Shape in = shape(from);
+    Node node;
+    Window& w = node.pool;
+    w.r = extent == kSame || in.h < 2 ? 1 + 2 * pick(0, in.h > 2 ? 1 : 0) : pick(2, in.h < 3 ? 2 : 3);
+    w.s = flat() ? 1 : (extent == kSame || in.w < 2 ? 1 + 2 * pick(0, in.w > 2 ? 1 : 0) : pick(2, in.w < 3 ? 2 : 3));
+    if (extent == kSame) {
+      w.pad_top = w.pad_bottom = w.r / 2;
+      w.pad_left = w.pad_right = w.s / 2;
+    } else {
+      w.stride_h = w.r > 1 ? pick(1, 2) : 1;
+      w.stride_w = w.s > 1 ? pick(1, 2) : 1;
+      if (w.r == 3) w.pad_top = pick(0, 1);
+      if (w.s == 3) w.pad_right = pick(0, 1);
+    }
+    node.count_include_pad = !maximum && chance(50);
+    node.shape = slide(in, w, in.c);
+    return append(maximum ? Op::max_pool : Op::average_pool, {from}, std::move(node));
+  }
+
+  int concat(int from) {
+    int a = conv(from, pick(1, 6), kSame);
+    a = chance(50) ? append(Op::relu, {a}) : a;
+    const int b = chance(40) ? from : (chance(50) ? pool(from, kSame, chance(50)) : conv(from, pick(1, 4), kSame));
+    if (shape(a).c + shape(b).c > 16) return a == b ? a : add(conv(a, shape(b).c, kSame), b);
+    Node node;
+    node.shape = {shape(a).h, shape(a).w, shape(a).c + shape(b).c};
+    return append(Op::concat, {a, b}, std::move(node));
+  }
+
+  int grow(int at) {
+    const auto kind = pick(0, 99);
+    if (kind < 30) return activate(conv(at, pick(1, 12), kAny));
+    if (kind < 55) return residual_block(at);
+    if (kind < 65) return concat(at);
+    if (kind < 75) return pool(at, kAny, chance(60));
+    if (kind < 83) return transposed_conv(at);
+    if (kind < 90) return append(Op::relu, {batch_norm(at)});
+    if (kind < 95) return clip(at, chance(50) ? -0.5f : 0.25f, 1.0f);
+    return append(Op::sigmoid, {at});
+  }
+
+  int global_average(int from) {
+    Node node;
+    node.pool.r = shape(from).h;
+    node.pool.s = shape(from).w;
+    node.shape = {1, 1, shape(from).c};
+    return append(Op::average_pool, {from}, std::move(node));
+  }
+
+  int gemm(int from) {
+    Node node;
+    const Shape in = shape(from);
+    node.filter = {pick(2, 10), in.h, in.w, in.c};
+    node.conv.window.r = in.h;
+    node.conv.window.s = in.w;
+    node.shape = {1, 1, node.filter.k};
+    fill(node);
+    return append(Op::gemm, {from}, std::move(node));
+  }
+
+  int finish(int at) {
+    const auto kind = pick(0, 9);
+    if (kind < 5) return gemm(append(Op::flatten, {chance(50) ? global_average(at) : at}));
+    if (kind == 5) return conv(at, pick(2, 6), kAny);
+    if (kind == 6) return append(Op::relu, {conv(at, pick(2, 6), kAny)});
+    if (kind == 7) return clip(conv(at, pick(2, 6), kAny), 0.0f, 1.0f);
+    if (kind == 8) return append(Op::flatten, {global_average(conv(at, pick(2, 6), kAny))});
+    return graph_.nodes[static_cast<std::size_t>(at)].op == Op::input ? conv(at, 3, kAny) : at;
+  }
+
+  Graph graph_;
+  std::mt19937_64 engine_;
+};
+
+/// A small valid float network, the same for the same seed everywhere: at most 16 nodes of about 12 x 12 x 16, 1-D
+/// (w = 1) or 2-D, with grouped, depthwise, strided, dilated, transposed and asymmetrically padded convolutions,
+/// BatchNorm (also negative, tiny and zero scales, also without a layer before it), ReLU, Clip, skips, downsample
+/// branches, concatenation, pooling, Sigmoid, nodes with two readers, and outputs that are a layer or something else.
+inline Graph random_graph(std::uint64_t seed) {
+  return RandomGraphBuilder(seed).build();
+}
+
+}  // namespace qnudge::test

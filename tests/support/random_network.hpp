@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <random>
+
+#include "qnudge/backend/backend.hpp"
+#include "qnudge/quant/quantise.hpp"
+#include "support/random_graph.hpp"
+
+namespace qnudge::test {
+
+/// A random float network lowered, calibrated with made-up ranges and quantised on a random grid.
+inline IntNetwork random_network(std::uint64_t seed) {
+  const Graph graph = random_graph(seed);
+  std::mt19937_64 random(seed * 77 + 1);
+  IntNetwork network = lower(graph, random() % 2 ? BatchNormMode::separate : BatchNormMode::fold);
+  Ranges ranges(graph.nodes.size());
+  for (float& r : ranges) r = 0.5f + static_cast<float>(random() % 1000) / 100.0f;
+  calibrate(network, ranges);
+  Grid grid;
+  grid.bits = static_cast<int>(2 + random() % 7);
+  grid.scheme = random() % 2 ? GridScheme::per_layer : GridScheme::per_channel;
+  grid.scale = random() % 2 ? GridScale::pow2 : GridScale::free;
+  for (Layer& layer : network.layers) layer.params = quantise_layer(network, layer, grid);
+  return network;
+}
+
+/// Random input codes (full range, extremes included), labels and reference logits.
+inline ImageSet random_images(const IntNetwork& network, std::int64_t count, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  ImageSet set;
+  set.count = count;
+  set.codes.resize(static_cast<std::size_t>(count * network.nodes.front().shape.size()));
+  for (auto& code : set.codes) {
+    const auto draw = random() % 10;
+    code = static_cast<std::int8_t>(draw == 0 ? -128 : draw == 1 ? 127 : static_cast<int>(random() % 256) - 128);
+  }
+  for (std::int64_t i = 0; i < count; ++i) {
+    set.labels.push_back(static_cast<std::int32_t>(random() % static_cast<std::uint64_t>(network.output_size())));
+    for (std::int64_t k = 0; k < network.output_size(); ++k) {
+      set.reference_logits.push_back(static_cast<std::int32_t>(random() % (16 << 16)) - (8 << 16));
+    }
+  }
+  return set;
+}
+
+}  // namespace qnudge::test
