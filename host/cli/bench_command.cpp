@@ -24,6 +24,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct BenchOptions {
+  std::string what;
   RunOptions run;
   std::vector<std::string> layers = {"all"};
   int generations = 4, repeats = 3;
@@ -77,7 +78,7 @@ BenchResult measure(const BenchOptions& options, const Config& config) {
                                          &prepared.reference.fitness);
   const BenchPlan plan{
       .layers = chosen_layers(network, options.layers), .generations = options.generations, .repeats = options.repeats};
-  spdlog::info("{}: {} layers, {} offspring, {} images, {} generations, {} repeats", backend->device(),
+  spdlog::info("{}: layers {}, offspring {}, images {}, generations {}, repeats {}", backend->device(),
                plan.layers.size(), config.search.offspring, images.count, plan.generations, plan.repeats);
   BenchResult result{.device = backend->device(), .times = {}, .one_thread = {}};
   result.times = time_tuning(network, *open_session(*backend, network), images, population_options(config), plan);
@@ -163,29 +164,26 @@ int run_bench(const BenchOptions& options, Terminal& terminal, const OutputOptio
 
 Action add_bench(CLI::App& app) {
   const auto options = std::make_shared<BenchOptions>();
-  app.require_subcommand(1);
-  app.fallthrough();
-  CLI::App& tuning = *app.add_subcommand("tuning", "Candidate-images per second of the layer-wise search");
-  tuning.fallthrough();
-  tuning.footer(
-      "\nExamples:\n"
-      "  qnudge bench tuning configs/quickstart.json\n"
-      "  qnudge bench tuning configs/quickstart.json --set data.fitness=1024 --repeats 5 --scaling");
-  add_config_options(tuning, options->run);
-  add_backend_option(tuning, options->run);
-  tuning.add_option("--layers", options->layers, "Layers to time, by name, or all")
-      ->type_name("NAME,...")
+  app.add_option("WHAT", options->what, "tuning: candidate-images per second of the layer-wise search")
+      ->type_name("")
+      ->required()
+      ->check(CLI::IsMember({"tuning"}));
+  add_config_options(app, options->run);
+  add_backend_option(app, options->run);
+  app.add_option("--layers", options->layers, "Layers to time, by name, or all")
+      ->type_name("NAME[,NAME]")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->capture_default_str();
-  tuning.add_option("--generations", options->generations, "Generations per layer and repeat")
+  app.add_option("--generations", options->generations, "Generations per layer and repeat")
       ->type_name("G")
       ->capture_default_str()
       ->check(CLI::Range(1, 1'000'000));
-  tuning.add_option("--repeats", options->repeats, "Repeats; times are their medians")
+  app.add_option("--repeats", options->repeats, "Repeats; times are their medians")
       ->type_name("N")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
-  tuning.add_flag("--scaling", options->scaling, "Measure with one thread too");
+  app.add_flag("--scaling", options->scaling, "Measure with one thread too");
   return [options](Terminal& terminal, const OutputOptions& output) { return run_bench(*options, terminal, output); };
 }
 

@@ -5,12 +5,11 @@
 
 #include <CLI/Option.hpp>
 #include <CLI/Validators.hpp>
-#include <bit>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "qnudge/cli/backends.hpp"
 #include "qnudge/cli/command.hpp"
+#include "qnudge/cli/compare.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/report/format.hpp"
 #include "qnudge/search/setup.hpp"
@@ -26,63 +25,6 @@ struct CheckOptions {
   std::vector<std::string> backends = {"reference", "host"};
   std::int64_t images = 8;
 };
-
-/// Where two backends part.
-struct Difference {
-  int node = 0;
-  std::int64_t image = 0, index = 0;  ///< index within the image, HWC
-  double first = 0, second = 0;
-};
-
-using Tensors = std::vector<std::vector<std::uint8_t>>;  // [nodes] bytes
-
-Tensors tensors_of(Backend& backend, const IntNetwork& network, const ImageSet& images) {
-  Tensors tensors(network.nodes.size());
-  const std::unique_ptr<Session> session = open_session(backend, network);
-  session->visit_tensors(session->upload(images), [&](int node, std::span<const std::uint8_t> bytes) {
-    tensors[static_cast<std::size_t>(node)].assign(bytes.begin(), bytes.end());
-  });
-  return tensors;
-}
-
-/// A tensor's value as a number: a code, or a float of the output.
-double value_at(const std::vector<std::uint8_t>& bytes, std::size_t element, std::size_t element_bytes) {
-  if (element_bytes == 1) return std::bit_cast<std::int8_t>(bytes[element]);
-  float value = 0;
-  std::memcpy(&value, bytes.data() + element * element_bytes, sizeof value);
-  return value;
-}
-
-std::optional<Difference> first_difference(const IntNetwork& network, const Tensors& first, const Tensors& second,
-                                           std::int64_t images) {
-  for (std::size_t n = 0; n < network.nodes.size(); ++n) {
-    const std::int64_t size = network.nodes[n].shape.size();
-    const auto elements = static_cast<std::size_t>(size * images);
-    require(first[n].size() == second[n].size() && first[n].size() % elements == 0 && !first[n].empty(),
-            ErrorKind::internal, "node '{}': the backends returned {} and {} bytes for {} elements",
-            network.nodes[n].name, first[n].size(), second[n].size(), elements);
-    const std::size_t element_bytes = first[n].size() / elements;
-    const auto parted = std::mismatch(first[n].begin(), first[n].end(), second[n].begin()).first;
-    if (parted == first[n].end()) continue;
-    const std::size_t element = static_cast<std::size_t>(parted - first[n].begin()) / element_bytes;
-    return Difference{.node = static_cast<int>(n),
-                      .image = static_cast<std::int64_t>(element) / size,
-                      .index = static_cast<std::int64_t>(element) % size,
-                      .first = value_at(first[n], element, element_bytes),
-                      .second = value_at(second[n], element, element_bytes)};
-  }
-  return std::nullopt;
-}
-
-std::string difference_text(const IntNode& node, const Difference& at, const std::string& first,
-                            const std::string& second) {
-  const std::int64_t c = at.index % node.shape.c, w = at.index / node.shape.c % node.shape.w,
-                     h = at.index / node.shape.c / node.shape.w;
-  return fmt::format(
-      "{0} and {1} differ first in node '{2}' ({3}), image {4}, index {5} (h {6}, w {7}, c {8}): "
-      "{9} is {0}'s value, {10} is {1}'s\n",
-      first, second, node.name, to_string(node.op), at.image, at.index, h, w, c, at.first, at.second);
-}
 
 Json difference_json(const IntNode& node, const Difference& at) {
   return {{"node", node.name},
@@ -117,8 +59,9 @@ Subject load_subject(const CheckOptions& options) {
 int run_check(const CheckOptions& options, Terminal& terminal, const OutputOptions& output) {
   require(options.backends.size() >= 2, ErrorKind::usage, "--backends: one backend; a comparison needs at least two");
   std::vector<std::unique_ptr<Backend>> backends;
-  for (const std::string& name : options.backends)
+  for (const std::string& name : options.backends) {
     backends.push_back(make_backend(name, std::max(options.run.threads, 0)));
+  }
   const Subject subject = load_subject(options);
   spdlog::info("comparing {} on {} images", fmt::join(options.backends, ", "), subject.images.count);
 
@@ -159,6 +102,7 @@ Action add_check(CLI::App& app) {
   app.add_option("--backends", options->backends, "Backends to compare with the first one")
       ->type_name("A,B")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->capture_default_str()
       ->check(CLI::IsMember(backend_names()));
   app.add_option("--images", options->images, "Test images to compare on")

@@ -56,7 +56,7 @@ constexpr std::array<CommandEntry, 7> kCommands = {{
      add_devices},
     {"bench", "Measure throughput on this machine",
      "  qnudge bench tuning configs/quickstart.json\n"
-     "  qnudge bench tuning configs/quickstart.json --layers all --generations 8 --scaling --json",
+     "  qnudge bench tuning configs/quickstart.json --set data.fitness=1024 --repeats 5 --scaling --json",
      add_bench},
 }};
 
@@ -80,7 +80,7 @@ struct Parsed {
 void add_commands(CLI::App& app, Parsed& parsed) {
   for (const CommandEntry& entry : kCommands) {
     CLI::App& command = *app.add_subcommand(entry.name, entry.summary);
-    command.footer(fmt::format("\nExamples:\n{}", entry.examples));
+    command.footer(fmt::format("Examples:\n{}", entry.examples));
     const Action action = entry.add(command);
     command.add_flag("--json", parsed.output.json, "The result as JSON on stdout");
     const auto quiet = command.add_flag("-q,--quiet", parsed.output.quiet, "Nothing but the result and errors");
@@ -116,7 +116,7 @@ int dispatch(int argc, const char* const* argv, Terminal& terminal) {
   CLI::App app(kDescription, "qnudge");
   app.set_version_flag("--version", fmt::format("qnudge {}", kVersion));
   app.footer(
-      "\nExamples:\n"
+      "Examples:\n"
       "  qnudge tune configs/quickstart.json\n"
       "  qnudge eval --model runs/quickstart/tuned.onnx\n"
       "  qnudge tune --help\n\n"

@@ -199,7 +199,7 @@ int run_inspect(const InspectOptions& options, Terminal& terminal, const OutputO
 Action add_inspect(CLI::App& app) {
   const auto options = std::make_shared<InspectOptions>();
   const CLI::Range extent(std::int64_t{1}, std::int64_t{1} << 16);
-  app.add_option("MODEL", options->model, "ONNX model: float, or a tuned.onnx")->required();
+  app.add_option("MODEL", options->model, "ONNX model: float, or a tuned.onnx")->type_name("")->required();
   app.add_option("--height", options->height, "Input height (or length) where the model leaves it open")
       ->type_name("N")
       ->check(extent);

@@ -68,6 +68,8 @@ IntNetwork nearest_network(const Config& config, const Graph& graph, const Datas
 }
 
 IntNetwork tuned_network(const std::string& model, const Dataset& data) {
+  require(is_qdq_onnx(model), ErrorKind::input,
+          "{}: is a float model; --model takes a tuned.onnx, and key 'model' of the config the float one", model);
   IntNetwork network = import_qdq_onnx(model);
   check_model_fits_data(model, network.nodes.front().shape, network.output_size(), data);
   return network;
@@ -88,6 +90,8 @@ Indices test_indices(const Config& config, const Datasets& data, std::int64_t li
 }
 
 std::string config_for_model(const std::string& config, const std::string& model) {
+  require(model.empty() || fs::exists(model), ErrorKind::input,
+          "{}: does not exist; --model takes the tuned.onnx of a run folder", model);
   if (!config.empty()) return config;
   require(!model.empty(), ErrorKind::usage, "CONFIG: missing; give a config file or --model of a run folder");
   const fs::path beside = fs::path(model).parent_path() / "config.resolved.json";

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <fmt/ranges.h>
-
 #include <CLI/Option.hpp>
 #include <CLI/Validators.hpp>
 
@@ -11,6 +9,7 @@ namespace qnudge {
 
 void add_config_options(CLI::App& app, RunOptions& options, bool config_required) {
   app.add_option("CONFIG", options.config, "Config file (JSON); configs/README.md lists its keys")
+      ->type_name("")
       ->required(config_required);
   app.add_option("--set", options.overrides, "Override one key, e.g. search.generations=16 (repeatable)")
       ->type_name("KEY=VALUE")
@@ -21,7 +20,7 @@ void add_config_options(CLI::App& app, RunOptions& options, bool config_required
 }
 
 void add_backend_option(CLI::App& app, RunOptions& options) {
-  app.add_option("--backend", options.backend, fmt::format("Where to compute: {}", fmt::join(backend_names(), ", ")))
+  app.add_option("--backend", options.backend, "Where to compute")
       ->type_name("NAME")
       ->check(CLI::IsMember(backend_names()));
 }

@@ -24,7 +24,7 @@ std::string stage_text(std::string_view stage) {
       {"nearest", "nearest rounding: fitness, gate and test images"},
       {"start", "start of the search: fitness, gate and test images"},
       {"sensitivity", "sensitivity: each layer alone on the calibration images"},
-      {"search", "search"},
+      {"search", "search: layer by layer"},
       {"test", "result: gate and test images"},
   }};
   for (const auto& [name, text] : kTexts) {
@@ -81,14 +81,19 @@ void Progress::layer_started(int position, int count, const std::string& name, s
 void Progress::layer_finished(int position, int count, const std::string& name, std::int64_t start_fitness,
                               std::int64_t best_fitness) {
   const std::lock_guard lock(mutex_);
-  const double rate = images_per_second();
+  const std::string speed = rate();
   current_.mailbox = nullptr;
   clock_.layer_finished(seconds());
   last_line_ = Clock::now();
   if (!options_.show) return;
   terminal_.line(fmt::format("layer {}/{} {}: {} -> {}, {} candidate-images/s, {}", position + 1, count, name,
-                             best_text(start_fitness), best_text(best_fitness), rate_text(rate),
+                             best_text(start_fitness), best_text(best_fitness), speed,
                              duration_text(std::chrono::duration<double>(Clock::now() - current_.started).count())));
+}
+
+void Progress::layer_abandoned() {
+  const std::lock_guard lock(mutex_);
+  current_.mailbox = nullptr;
 }
 
 void Progress::note(const std::string& sentence) {
@@ -97,6 +102,11 @@ void Progress::note(const std::string& sentence) {
 
 std::string Progress::best_text(std::int64_t fitness) const {
   return fitness_text(options_.fitness, fitness, options_.images) + (options_.leaky ? " (leaky)" : "");
+}
+
+std::string Progress::rate() const {
+  const double images = images_per_second();
+  return images > 0 ? rate_text(images) : "-";
 }
 
 double Progress::images_per_second() const {
@@ -119,11 +129,11 @@ void Progress::answer_signals() {
   const int received = options_.signals != nullptr ? options_.signals->received() : 0;
   if (received == answered_) return;
   if (answered_ == 0) {
-    spdlog::warn("interrupted: finishing this generation and saving; the run can be resumed");
+    spdlog::warn("interrupted: finishing the current step and saving; the run can be resumed");
   } else {
     spdlog::warn("still saving; to give up the work since the last checkpoint, end the process with SIGKILL");
   }
-  answered_ = received;
+  answered_ = answered_ == 0 ? 1 : received;  // the hint follows the first answer even if both came at once
 }
 
 void Progress::refresh() {
@@ -147,8 +157,8 @@ std::string Progress::bar_line() const {
   const auto left = clock_.remaining(generation, seconds());
   return fmt::format("layer {}/{} {} gen {}/{} best {} {}/s ETA {}  {}", current_.position + 1, current_.count,
                      bar((current_.position + share) / std::max(current_.count, 1)), generation, current_.generations,
-                     best_text(current_.mailbox->best.load()), rate_text(images_per_second()),
-                     left ? duration_text(*left) : std::string("-"), current_.name);
+                     best_text(current_.mailbox->best.load()), rate(), left ? duration_text(*left) : std::string("-"),
+                     current_.name);
 }
 
 std::string Progress::plain_line() const {
@@ -156,7 +166,7 @@ std::string Progress::plain_line() const {
   const auto left = clock_.remaining(generation, seconds());
   return fmt::format("layer {}/{} {}: generation {}/{}, best {}, {} candidate-images/s, {} left", current_.position + 1,
                      current_.count, current_.name, generation, current_.generations,
-                     best_text(current_.mailbox->best.load()), rate_text(images_per_second()),
+                     best_text(current_.mailbox->best.load()), rate(),
                      left ? duration_text(*left) : std::string("unknown time"));
 }
 

@@ -3,6 +3,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <optional>
+
 #include "qnudge/cli/backends.hpp"
 #include "qnudge/cli/progress.hpp"
 #include "qnudge/report/format.hpp"
@@ -11,7 +13,7 @@
 namespace qnudge {
 namespace {
 
-Progress::Options progress_options(const RunContext& run, const OutputOptions& output, const StopSignals& signals) {
+Progress::Options progress_options(const RunContext& run, const OutputOptions& output, const StopSignals* signals) {
   const Config& config = run.request.config;
   const IntNetwork network = lower(*run.graph, batch_norm_mode(config.quant));
   return {.fitness = population_options(config).fitness,
@@ -19,7 +21,7 @@ Progress::Options progress_options(const RunContext& run, const OutputOptions& o
           .leaky = config.protocol == "paper",
           .show = !output.quiet,
           .costs = search_costs(network, config.search.skip),
-          .signals = &signals};
+          .signals = signals};
 }
 
 }  // namespace
@@ -58,11 +60,13 @@ void announce(const RunContext& run) {
   spdlog::info("folder   {}", config.out);
 }
 
-void observe(RunContext& run, Terminal& terminal, const OutputOptions& output,
+void observe(RunContext& run, Terminal& terminal, const OutputOptions& output, OnSignal on_signal,
              const std::function<void(TuneObserver&)>& work) {
-  StopSignals signals;
-  run.request.stop = &signals.flag();
-  Progress progress(terminal, progress_options(run, output, signals));
+  std::optional<StopSignals> signals;
+  StopFlag never{false};
+  if (on_signal == OnSignal::stop_run) signals.emplace();
+  run.request.stop = signals ? &signals->flag() : &never;
+  Progress progress(terminal, progress_options(run, output, signals ? &*signals : nullptr));
   work(progress);
 }
 

@@ -35,7 +35,8 @@ int run_tune(const TuneOptions& options, Terminal& terminal, const OutputOptions
   run.request.resume = options.resume;
   announce(run);
   TuneResult result;
-  observe(run, terminal, output, [&](TuneObserver& observer) { result = tune(run.request, observer); });
+  observe(run, terminal, output, OnSignal::stop_run,
+          [&](TuneObserver& observer) { result = tune(run.request, observer); });
 
   const Config& config = run.request.config;
   const RunReport report = make_run_report(result, report_context(run, options.run.config),

@@ -11,7 +11,9 @@ namespace qnudge {
 void run_range(const AddCodes& op, std::int64_t count);
 void run_range(const ClampCodes& op, std::int64_t count);
 void run_range(const LookupCodes& op, std::int64_t count);
-void run_range(const AveragePoolCodes& op, std::int64_t count);
-void run_range(const MaxPoolCodes& op, std::int64_t count);
+
+/// The poolings' functors in another order, all channels of a window together: the same sums, the same codes.
+void run_pool(const AveragePoolCodes& op, std::int64_t count);
+void run_pool(const MaxPoolCodes& op, std::int64_t count);
 
 }  // namespace qnudge

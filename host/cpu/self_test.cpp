@@ -2,8 +2,6 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <functional>
-#include <optional>
 #include <span>
 
 #include "conv_trial.hpp"

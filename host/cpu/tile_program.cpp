@@ -180,13 +180,13 @@ void TileProgram::run_node(const TileContext& context, const IntNode& node, int 
       run_concat(context, node, as_codes(out));
       break;
     case IntOp::max_pool:
-      run_range(MaxPoolCodes{input(0), as_codes(out), network_.at(node.inputs[0]).shape, node.shape, node.pool}, count);
+      run_pool(MaxPoolCodes{input(0), as_codes(out), network_.at(node.inputs[0]).shape, node.shape, node.pool}, count);
       break;
     case IntOp::average_pool: {
       const std::vector<float>& varying = divisors_[static_cast<std::size_t>(index)];
-      run_range(AveragePoolCodes{input(0), as_codes(out), network_.at(node.inputs[0]).shape, node.shape, node.pool,
-                                 node.multiplier, varying.empty() ? nullptr : varying.data()},
-                count);
+      run_pool(AveragePoolCodes{input(0), as_codes(out), network_.at(node.inputs[0]).shape, node.shape, node.pool,
+                                node.multiplier, varying.empty() ? nullptr : varying.data()},
+               count);
       break;
     }
     case IntOp::input:

@@ -13,8 +13,6 @@ namespace qnudge {
 namespace {
 
 constexpr std::int64_t kMaxElements = std::int64_t{1} << 31;  ///< of one activation of one sample
-/// Nodes may share an initializer, so a small file could otherwise ask for any amount of memory.
-constexpr std::int64_t kMaxWeights = std::int64_t{1} << 29;
 
 constexpr std::array kOperators = {
     Operator{"Add", 2, 2, 1, import_add},
@@ -83,7 +81,8 @@ Value Builder::add(Node node, bool flat) {
   check(acceptable(node.shape), "its output of {} x {} positions and {} channels is outside 1 to 2^31 elements",
         node.shape.h, node.shape.w, node.shape.c);
   weight_count += static_cast<std::int64_t>(node.weights.size());
-  check(weight_count <= kMaxWeights, "the weights up to here are {}, more than 2^29", weight_count);
+  check(weight_count <= max_weights,
+        "the nodes up to here hold {} weights, more than {}: too many nodes share a tensor", weight_count, max_weights);
   graph.nodes.push_back(std::move(node));
   return {.node = static_cast<int>(graph.nodes.size()) - 1, .flat = flat};
 }

@@ -40,6 +40,8 @@ struct Builder {
   std::deque<onnx::TensorProto> constants;  ///< tensors that Constant nodes spell as attributes
   std::unordered_set<std::string> names;    ///< of all nodes of the model and of its input
   std::int64_t weight_count = 0;            ///< of all nodes so far
+  /// Nodes may share a tensor but each holds its own copy, so a small file could ask for any amount of memory.
+  std::int64_t max_weights = 0;
 
   std::size_t rank() const { return static_cast<std::size_t>(graph.spatial_rank); }
   Node& node(const Value& value) { return graph.nodes[static_cast<std::size_t>(value.node)]; }

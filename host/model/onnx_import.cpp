@@ -19,11 +19,14 @@ namespace {
 
 using onnx::TensorShapeProto;
 
+constexpr std::int64_t kWeightsPerByte = 8;  ///< float16 tensors may then be shared 16 times on average
+
 /// Walks the nodes in order; whatever reads something unsupported is skipped, so that one pass finds every cause.
 class Importer {
  public:
   Importer(const std::filesystem::path& path, const std::optional<ImportOptions>& options) : model_(load_onnx(path)) {
     builder_.opset = model_.opset;
+    builder_.max_weights = kWeightsPerByte * model_.bytes;
     builder_.names.insert(model_.names.begin(), model_.names.end());
     builder_.names.insert(printable(model_.input->name()));
     add_input(options);
@@ -40,6 +43,8 @@ class Importer {
   std::int64_t extent(const TensorShapeProto& shape, int axis, std::int64_t symbolic) const;
   void import_node(int index);
   Value import_supported(int index, const onnx::NodeProto& proto);
+  /// The same, but what is unsupported is reported and becomes an unknown Value.
+  Value import_or_report(int index, const onnx::NodeProto& proto);
   NodeView view(int index) const;
   Value lookup(std::string_view tensor) const;
   void report(int index, std::string reason);
@@ -151,17 +156,21 @@ Value Importer::import_supported(int index, const onnx::NodeProto& proto) {
   return value;
 }
 
-void Importer::import_node(int index) {
-  const onnx::NodeProto& proto = model_.graph().node(index);
-  Value value;
+Value Importer::import_or_report(int index, const onnx::NodeProto& proto) {
   try {
-    value = import_supported(index, proto);
+    return import_supported(index, proto);
   } catch (const Refusal& refusal) {
     if (refusal.kind() == Refusal::Kind::malformed) {
       fail(ErrorKind::input, "{}: node {}: {}", model_.file, model_.describe(index), refusal.what());
     }
     report(index, refusal.what());
+    return Value{};
   }
+}
+
+void Importer::import_node(int index) {
+  const onnx::NodeProto& proto = model_.graph().node(index);
+  Value value = import_or_report(index, proto);
   if (proto.output_size() == 0 || proto.output(0).empty()) return;
   value.sole = value.sole && model_.reader_count(proto.output(0)) <= 1;
   values_.insert_or_assign(proto.output(0), value);

@@ -20,6 +20,7 @@ void parse(OnnxModel& model, const std::filesystem::path& path) {
   const std::vector<std::uint8_t> bytes = read_file(path);
   require(bytes.size() <= static_cast<std::size_t>(std::numeric_limits<int>::max()), ErrorKind::input,
           "{}: has {} bytes; an ONNX model holds less than 2 GiB", model.file, bytes.size());
+  model.bytes = static_cast<std::int64_t>(bytes.size());
   const google::protobuf::LogSilencer silence;  // the user gets our sentence instead of the parser's log
   require(model.proto.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())), ErrorKind::input,
           "{}: is no ONNX model, or was truncated or corrupted", model.file);

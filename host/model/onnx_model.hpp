@@ -3,6 +3,7 @@
 
 #include <onnx/onnx_pb.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -15,8 +16,9 @@ namespace qnudge {
 /// stands before them.
 struct OnnxModel {
   onnx::ModelProto proto;
-  std::string file;  ///< for messages
-  int opset = 0;     ///< of the default domain, 11 to 21
+  std::string file;        ///< for messages
+  std::int64_t bytes = 0;  ///< of the file
+  int opset = 0;           ///< of the default domain, 11 to 21
   const onnx::ValueInfoProto* input = nullptr;
   const onnx::ValueInfoProto* output = nullptr;
 

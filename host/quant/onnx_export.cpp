@@ -296,22 +296,17 @@ class Exporter {
     return scales;
   }
 
-  /// Scalar where one value serves all channels, else one entry per channel.
-  std::string write_scales(const std::string& name, std::span<const float> scales) {
-    const auto count = static_cast<std::int64_t>(scales.size());
-    return out_.constant<float>(name, count == 1 ? OnnxWriter::Dims{} : OnnxWriter::Dims{count}, scales);
-  }
-
+  /// Scales are scalar where one value serves all channels, else one entry per channel.
   template <class T>
   std::string dequantise(const std::string& name, const OnnxWriter::Dims& dims, std::span<const T> values,
                          std::span<const float> scales, int axis) {
-    const std::string codes = out_.constant<T>(name, dims, values);
-    const std::string scale = write_scales(name + "_scale", scales);
     const bool one = scales.size() == 1;
-    std::string zero = sizeof(T) == 1 ? out_.zero_int8() : out_.zero_int32();
-    if (!one)
-      zero =
-          out_.constant<T>(name + "_zero", {static_cast<std::int64_t>(scales.size())}, std::vector<T>(scales.size()));
+    const OnnxWriter::Dims per_channel{static_cast<std::int64_t>(scales.size())};
+    const OnnxWriter::Dims scale_dims = one ? OnnxWriter::Dims{} : per_channel;
+    const std::string codes = out_.constant<T>(name, dims, values);
+    const std::string scale = out_.constant<float>(name + "_scale", scale_dims, scales);
+    // Of its own: with session.x64quantprecision ONNX Runtime 1.31 replaces a shared one twice, and fails.
+    const std::string zero = out_.constant<T>(name + "_zero", scale_dims, std::vector<T>(scales.size()));
     onnx::NodeProto& node = out_.node("DequantizeLinear", name + "/dq", {codes, scale, zero});
     if (!one) set_attribute(node, "axis", axis);
     return out_.result();

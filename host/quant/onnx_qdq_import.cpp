@@ -191,13 +191,15 @@ class QdqImporter {
       low = bound_code(input(from, 1), exponent);
       high = bound_code(input(from, 2), exponent);
     }
+    int bounded = read.node;
     if (from.doc_string().empty()) {
       read_unary(from, IntOp::clamp);
+      bounded = static_cast<int>(net_.nodes.size()) - 1;
     } else {
-      values_[from.output(0)] = {Value::real, read.node};
+      values_[from.output(0)] = {Value::real, bounded};
     }
-    node(from.doc_string().empty() ? static_cast<int>(net_.nodes.size()) - 1 : read.node).low = low;
-    node(from.doc_string().empty() ? static_cast<int>(net_.nodes.size()) - 1 : read.node).high = high;
+    node(bounded).low = low;
+    node(bounded).high = high;
   }
 
   Window read_window(const onnx::NodeProto& from, std::int64_t r, std::int64_t s) const {

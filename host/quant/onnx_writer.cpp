@@ -10,13 +10,6 @@ namespace {
 
 constexpr int kIrVersion = 8;
 
-template <class T>
-std::string shared_scalar(OnnxWriter& writer, std::string& slot, const char* name) {
-  const T zero = 0;
-  if (slot.empty()) slot = writer.constant<T>(name, {}, std::span(&zero, 1));
-  return slot;
-}
-
 }  // namespace
 
 OnnxWriter::OnnxWriter(int opset) {
@@ -50,10 +43,9 @@ std::string OnnxWriter::power_of_two(int exponent) {
 }
 
 std::string OnnxWriter::zero_int8() {
-  return shared_scalar<std::int8_t>(*this, zero_int8_, "zero/int8");
-}
-std::string OnnxWriter::zero_int32() {
-  return shared_scalar<std::int32_t>(*this, zero_int32_, "zero/int32");
+  const std::int8_t zero = 0;
+  if (zero_int8_.empty()) zero_int8_ = constant<std::int8_t>("zero/int8", {}, std::span(&zero, 1));
+  return zero_int8_;
 }
 
 std::string OnnxWriter::unique(std::set<std::string>& taken, const std::string& name) {

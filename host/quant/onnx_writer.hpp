@@ -51,10 +51,9 @@ class OnnxWriter {
     tensor.set_raw_data(values.data(), values.size_bytes());
     return tensor.name();
   }
-  /// Scalars that many nodes share: 2^exponent, and the zero points.
+  /// Scalars that many nodes share: 2^exponent, and the zero point of activations.
   std::string power_of_two(int exponent);
   std::string zero_int8();
-  std::string zero_int32();
 
   std::string bytes() const { return model_.SerializeAsString(); }
 
@@ -67,7 +66,7 @@ class OnnxWriter {
   onnx::NodeProto* last_ = nullptr;
   std::set<std::string> tensors_, nodes_;
   std::map<int, std::string> powers_;
-  std::string zero_int8_, zero_int32_;
+  std::string zero_int8_;
 };
 
 void set_attribute(onnx::NodeProto& node, const char* name, std::int64_t value);

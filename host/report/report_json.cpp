@@ -49,9 +49,8 @@ Json to_json(const LayerResult& layer) {
           {"changed_codes", layer.changed_codes}};
 }
 
-template <class T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
+Json to_json(const std::optional<RunReport::Recovered>& recovered) {
+  return recovered ? Json{{"tuned", recovered->tuned}, {"start", recovered->start}} : Json(nullptr);
 }
 
 }  // namespace
@@ -77,8 +76,8 @@ std::string report_json(const RunReport& report) {
   json["interval"]["method"] = kPairedMethod;
   json["interval"]["set"] = "test";
   if (report.held_back) json["interval"]["test_held_back"] = to_json(*report.held_back);
-  json["recovered"] = or_null(report.recovered);
-  if (report.held_back) json["recovered_held_back"] = or_null(report.recovered_held_back);
+  json["recovered"] = to_json(report.recovered);
+  if (report.held_back) json["recovered_held_back"] = to_json(report.recovered_held_back);
   json["stop_reason"] = report.stop_reason;
   json["gate_used"] = report.gate_used;
   json["gate_kept"] = report.gate_kept;

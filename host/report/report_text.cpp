@@ -45,10 +45,13 @@ std::string interval_lines(const Comparison& comparison, const char* set) {
   return line("tuned - nearest", comparison.tuned_minus_nearest) + line("tuned - start", comparison.tuned_minus_start);
 }
 
-std::string recovered_line(const std::optional<double>& share, const char* set) {
-  return share ? fmt::format("{:<16}{:.1f} % of the accuracy that nearest rounding lost on {}\n", "recovered",
-                             100 * *share, set)
-               : fmt::format("{:<16}nothing to recover: nearest rounding lost no accuracy on {}\n", "recovered", set);
+std::string recovered_line(const std::optional<RunReport::Recovered>& share, const char* set) {
+  if (!share) {
+    return fmt::format("{:<16}nothing to recover: nearest rounding lost no accuracy on {}\n", "recovered", set);
+  }
+  const std::string by_start = fmt::format(", the start alone {:.1f} %", 100 * share->start);
+  return fmt::format("{:<16}{:.1f} % of the accuracy that nearest rounding lost on {}{}\n", "recovered",
+                     100 * share->tuned, set, share->start != 0 ? by_start : "");
 }
 
 std::string stop_text(const std::string& reason) {

@@ -102,10 +102,12 @@ Comparison compare(const TuneResult& result, const Selection* selection) {
           .tuned_minus_start = paired_interval(labels, tuned, chosen(result.start.test.predicted))};
 }
 
-/// Share of the loss of `nearest` that `tuned` wins back.
-std::optional<double> recovered_share(double reference, double nearest, double tuned) {
-  if (!(reference > nearest)) return std::nullopt;
-  return (tuned - nearest) / (reference - nearest);
+std::optional<RunReport::Recovered> recovered_share(const Score& reference, const Score& nearest, const Score& start,
+                                                    const Score& tuned) {
+  const double lost = reference.value - nearest.value;
+  if (!(lost > 0)) return std::nullopt;
+  return RunReport::Recovered{.tuned = (tuned.value - nearest.value) / lost,
+                              .start = (start.value - nearest.value) / lost};
 }
 
 }  // namespace
@@ -137,13 +139,14 @@ RunReport make_run_report(const TuneResult& result, const ReportContext& context
   report.models.push_back(rows.integer_model("start", result.start));
   report.models.push_back(rows.integer_model("tuned", result.tuned));
 
-  const ModelReport &reference = report.models[0], &nearest = report.models[1], &tuned = report.models.back();
+  const ModelReport &reference = report.models[0], &nearest = report.models[1];
+  const ModelReport &start = report.models[report.models.size() - 2], &tuned = report.models.back();
   report.test = compare(result, nullptr);
-  report.recovered = recovered_share(reference.test.value, nearest.test.value, tuned.test.value);
+  report.recovered = recovered_share(reference.test, nearest.test, start.test, tuned.test);
   if (held_back) {
     report.held_back = compare(result, &*held_back);
     report.recovered_held_back =
-        recovered_share(reference.held_back->value, nearest.held_back->value, tuned.held_back->value);
+        recovered_share(*reference.held_back, *nearest.held_back, *start.held_back, *tuned.held_back);
   }
   report.seconds = result.seconds;
   report.search_seconds = result.search_seconds;

@@ -25,9 +25,9 @@ IntNode node(IntOp op, std::vector<int> inputs, int layer = -1) {
 /// 0 input, 1 conv A, 2 conv B(1), 3 downsample conv C(1), 4 add(2, 3), 5 conv D(4), 6 add(5, 4), 7 view, 8 conv E.
 IntNetwork residual_network() {
   IntNetwork n;
-  n.nodes = {node(IntOp::input, {}),     node(IntOp::conv, {0}, 0),  node(IntOp::conv, {1}, 1),
-             node(IntOp::conv, {1}, 2),  node(IntOp::add, {2, 3}),   node(IntOp::conv, {4}, 3),
-             node(IntOp::add, {5, 4}),   node(IntOp::view, {6}),     node(IntOp::conv, {7}, 4)};
+  n.nodes = {node(IntOp::input, {}),    node(IntOp::conv, {0}, 0), node(IntOp::conv, {1}, 1),
+             node(IntOp::conv, {1}, 2), node(IntOp::add, {2, 3}),  node(IntOp::conv, {4}, 3),
+             node(IntOp::add, {5, 4}),  node(IntOp::view, {6}),    node(IntOp::conv, {7}, 4)};
   n.layers.resize(5);
   for (int i = 0; i < 9; ++i) {
     if (n.at(i).layer >= 0) n.layer(n.at(i).layer).node = i;
@@ -77,7 +77,8 @@ TEST(LayerPlan, RandomGraphsAreCutCleanly) {
       }
       for (int i : behind) {
         for (int in : network.at(i).inputs) {
-          EXPECT_TRUE(behind.contains(in) || cut.contains(storage_node(network, in))) << "seed " << seed << " layer " << l;
+          EXPECT_TRUE(behind.contains(in) || cut.contains(storage_node(network, in)))
+              << "seed " << seed << " layer " << l;
         }
       }
       for (int i : plan.cut) EXPECT_TRUE(prefix.contains(i));

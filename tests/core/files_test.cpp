@@ -138,6 +138,8 @@ TEST(Fingerprint, TellsPartsApart) {
   const auto of = [](std::string_view a, std::string_view b) { return Fingerprint().add(a).add(b).hex(); };
   EXPECT_NE(of("a", "bc"), of("ab", "c"));
   EXPECT_NE(of("", "a"), of("a", ""));
+  const std::string zeros(8, '\0');
+  EXPECT_NE(of("a", zeros), of("a" + zeros, ""));
   const std::vector<int> one = {1}, two = {1, 2}, tail = {2}, none = {};
   const auto values = [](std::span<const int> a, std::span<const int> b) {
     return Fingerprint().add_values(a).add_values(b).hex();

@@ -31,7 +31,8 @@ Tensors naive_tensors(const IntNetwork& network, const ImageSet& images) {
   Tensors tensors;
   const auto size = static_cast<std::size_t>(network.nodes.front().shape.size());
   for (std::int64_t i = 0; i < images.count; ++i) {
-    const auto run = test::naive_run(network, std::span(images.codes).subspan(static_cast<std::size_t>(i) * size, size));
+    const auto run =
+        test::naive_run(network, std::span(images.codes).subspan(static_cast<std::size_t>(i) * size, size));
     for (std::size_t n = 0; n < run.size(); ++n) {
       auto& tensor = tensors[static_cast<int>(n)];
       if (static_cast<int>(n) == network.output && network.float_output()) {
@@ -113,8 +114,9 @@ TEST_P(RandomNetworks, PlannedSearchEqualsNaiveSearchForAnyChunkTileAndThreads) 
       const SearchOutcome expected = run_search(*make_reference_backend(), network, images, layer, options);
       for (const auto& [threads, tile, chunk] : {std::tuple{1, 2, 0}, {2, 4, 2}, {3, 1, 5}}) {
         options.chunk = chunk;
-        expect_equal(run_search(*make_host_backend({.threads = threads, .tile = tile}), network, images, layer, options),
-                     expected, fmt::format("seed {} layer {} threads {} tile {}", seed, layer, threads, tile));
+        expect_equal(
+            run_search(*make_host_backend({.threads = threads, .tile = tile}), network, images, layer, options),
+            expected, fmt::format("seed {} layer {} threads {} tile {}", seed, layer, threads, tile));
       }
     }
   }
@@ -141,7 +143,8 @@ TEST(Population, SavedAndRestoredGoesOnWithTheSameBytes) {
   const auto backend = make_host_backend({.threads = 2});
   const auto session = backend->open(network);
   const auto handle = session->upload(images);
-  const PopulationOptions options{.parents = 4, .offspring = 6, .seed = 11, .fitness = FitnessKind::cross_entropy, .rate = 0.3};
+  const PopulationOptions options{
+      .parents = 4, .offspring = 6, .seed = 11, .fitness = FitnessKind::cross_entropy, .rate = 0.3};
   const StopFlag never{false};
   const auto generation = [](LayerSearch& s) { return [&s] { s.mutate(0), s.evaluate(0), s.select(); }; };
 

@@ -3,6 +3,7 @@
 
 #include "data/support.hpp"
 #include "qnudge/core/files.hpp"
+#include "qnudge/data/open.hpp"
 #include "qnudge/data/readers.hpp"
 
 namespace qnudge {
@@ -117,7 +118,7 @@ TEST_F(Idx, RefusesEveryCutOfAGzipFile) {
   const fs::path labels = write("l", label_bytes());
   for (std::size_t cut = 0; cut < whole.size(); ++cut) {
     const fs::path file = write("cut.gz", {whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(cut)});
-    EXPECT_NE(input_refusal([&] { open(file, labels); }), "") << cut << " of " << whole.size();
+    EXPECT_THAT(input_refusal([&] { open(file, labels); }), HasSubstr("cut short")) << cut << " of " << whole.size();
   }
 }
 
@@ -169,6 +170,18 @@ TEST_F(Idx, RefusesReadsOutsideTheSet) {
     EXPECT_NE(input_refusal([&] { data->read(index, out); }, ErrorKind::internal), "");
   }
   EXPECT_NE(input_refusal([&] { data->read(0, shorter); }, ErrorKind::internal), "");
+}
+
+TEST(FashionMnist, OpensAsTheQuickstartNamesIt) {
+  const DataConfig config = read_config(QNUDGE_SOURCE_DIR "/configs/quickstart.json").data;
+  if (!fs::exists(config.train_images[0])) GTEST_SKIP() << "dataset-fashion-mnist is not installed";
+  const auto train = open_dataset(config, true), test = open_dataset(config, false);
+  EXPECT_EQ(train->size(), 60000);
+  EXPECT_EQ(test->size(), 10000);
+  EXPECT_EQ(test->shape(), (Shape{28, 28, 1}));
+  const Splits splits = make_splits(*train, *test, {});
+  EXPECT_EQ(splits.gate.size(), 1024u);
+  EXPECT_EQ(splits.calibration, splits.fitness);
 }
 
 }  // namespace

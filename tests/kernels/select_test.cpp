@@ -48,7 +48,9 @@ TEST(Select, SurvivorsNeverReadAnOverwrittenParent) {
     std::shuffle(slot.begin(), slot.end(), random);
     std::vector<std::uint64_t> genome(slot.size());
     for (auto& g : genome) g = random();
-    const auto by_rank = [&](std::int32_t r) { return genome[static_cast<std::size_t>(slot[static_cast<std::size_t>(r)])]; };
+    const auto by_rank = [&](std::int32_t r) {
+      return genome[static_cast<std::size_t>(slot[static_cast<std::size_t>(r)])];
+    };
 
     const std::vector<std::int32_t> best = ranking.best();
     std::vector<std::uint64_t> expected;
@@ -66,7 +68,8 @@ TEST(Select, SurvivorsNeverReadAnOverwrittenParent) {
     }
     std::vector<std::int32_t> sorted = slot;
     std::sort(sorted.begin(), sorted.end());
-    for (std::int32_t r = 0; r < mu; ++r) ASSERT_EQ(sorted[static_cast<std::size_t>(r)], r) << "slots must stay a permutation";
+    for (std::int32_t r = 0; r < mu; ++r)
+      ASSERT_EQ(sorted[static_cast<std::size_t>(r)], r) << "slots must stay a permutation";
   }
 }
 

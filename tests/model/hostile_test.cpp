@@ -44,13 +44,15 @@ TEST(Hostile, EveryTruncationIsRefused) {
   }
 }
 
-/// Imports and, if that is accepted, exports: nothing but qnudge::Error may come out.
-void import_or_refuse(const std::string& bytes) {
+/// Nothing but Error(kind input) may come out. `round_trip`: what is accepted must also survive an export.
+void import_or_refuse(const std::string& bytes, bool round_trip = false) {
   const ScratchFile file;
   try {
     const Graph graph = import_onnx(file.write(bytes));
-    export_float_onnx(graph, file.path());
-    EXPECT_EQ(import_onnx(file.path()).fingerprint, graph.fingerprint);
+    if (round_trip) {
+      export_float_onnx(graph, file.path());
+      EXPECT_EQ(import_onnx(file.path()).fingerprint, graph.fingerprint);
+    }
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::input) << error.what();
   }
@@ -64,11 +66,11 @@ void import_or_refuse(const std::string& bytes) {
 TEST(Hostile, FlippedBytesNeverCrash) {
   const std::string whole = rich_model().bytes();
   std::mt19937_64 random(5);
-  for (int trial = 0; trial < 6000; ++trial) {
+  for (int trial = 0; trial < 4000; ++trial) {
     std::string bytes = whole;
     const int flips = 1 + static_cast<int>(random() % 4);
     for (int i = 0; i < flips; ++i) bytes[random() % bytes.size()] = static_cast<char>(random());
-    import_or_refuse(bytes);
+    import_or_refuse(bytes, trial % 50 == 0);
   }
 }
 
@@ -258,15 +260,19 @@ TEST(Hostile, Weights) {
 }
 
 TEST(Hostile, SharedWeightsCannotMultiplyMemory) {
-  OnnxBuilder model({-1, 1 << 9, 1, 1});
-  model.floats("w", {1 << 9, 1 << 9, 1, 1}, std::vector<float>(1 << 18, 0.5f));
-  std::string tensor = "x";
-  for (int i = 0; i < 2100; ++i) {
-    const std::string next = fmt::format("t{}", i);
-    model.node("Conv", {tensor, "w"}, next);
-    tensor = next;
-  }
-  EXPECT_THAT(refusal(model.output(tensor)), HasSubstr("more than 2^29"));
+  const auto shared = [](int nodes) {
+    OnnxBuilder model({-1, 64, 1, 1});
+    model.floats("w", {64, 64, 1, 1}, std::vector<float>(64 * 64, 0.5f));
+    std::string tensor = "x";
+    for (int i = 0; i < nodes; ++i) {
+      const std::string next = fmt::format("t{}", i);
+      model.node("Conv", {tensor, "w"}, next);
+      tensor = next;
+    }
+    return model.output(tensor);
+  };
+  EXPECT_EQ(import(shared(16)).nodes.size(), 17u);
+  EXPECT_THAT(refusal(shared(200)), HasSubstr("too many nodes share a tensor"));
 }
 
 TEST(Hostile, RanksThatDoNotFit) {

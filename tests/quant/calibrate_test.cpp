@@ -179,6 +179,7 @@ TEST(AveragePool, DivisorCountsTapsInsideImageOrPadding) {
   EXPECT_EQ(pool_divisor(node, in, -20, 0), 1);
   node.count_include_pad = true;
   EXPECT_EQ(pool_divisor(node, in, -1, 0), 6);
+  EXPECT_EQ(pool_divisor(node, in, 0, 0), 6);
   EXPECT_EQ(pool_divisor(node, in, 1, 0), 4);  // rows 1, 3, 5: row 4 is the last of the padding
 }
 

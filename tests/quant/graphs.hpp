@@ -30,7 +30,8 @@ class GraphOf {
     node.op = op;
     node.name = std::string(to_string(op)) + std::to_string(graph_.nodes.size());
     node.inputs = std::move(inputs);
-    if (node.shape == Shape{}) node.shape = shape(node.inputs.front());
+    const bool given = op == Op::conv || op == Op::concat || op == Op::max_pool || op == Op::average_pool;
+    if (!given) node.shape = shape(node.inputs.front());
     graph_.nodes.push_back(std::move(node));
     return graph_.output = static_cast<int>(graph_.nodes.size()) - 1;
   }

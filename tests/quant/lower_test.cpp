@@ -159,6 +159,20 @@ TEST(Lower, ReluWithAnotherReaderOfItsProducerBecomesAClamp) {
   EXPECT_EQ(network.at(2).low, 0);
 }
 
+TEST(Lower, ReluIsNotMergedWhicheverReaderComesFirst) {
+  for (const bool relu_first : {false, true}) {
+    GraphOf g({1, 1, 1});
+    const int conv = g.conv(0, 1, {1});
+    const auto relu = [&] { return g.add(Op::relu, {conv}); };
+    const auto pool = [&] { return g.pool(Op::max_pool, conv, {}); };
+    const int first = relu_first ? relu() : pool();
+    g.concat({first, relu_first ? pool() : relu()});
+    const IntNetwork network = lower(g.graph(), BatchNormMode::separate);
+    EXPECT_EQ(network.nodes.size(), 5u);
+    EXPECT_EQ(network.at(1).low, -128);
+  }
+}
+
 TEST(Lower, AdditionTakesItsActivation) {
   GraphOf g({1, 1, 2});
   const int sum = g.add(Op::add, {g.conv(0, 2, {1, 2, 3, 4}), 0});

@@ -17,7 +17,8 @@ using test::Reals;
 const Grid kPaper{4, GridScheme::per_layer, GridScale::pow2, GridRange::max};
 constexpr std::int32_t kBiasEnd = 1 << 23;
 
-/// in -> 1x1 convolution -> BatchNorm -> output or max pool, with exponents -5 in and -3 out.
+/// in -> 1x1 convolution -> BatchNorm -> output or max pool, with exponents -5 in and -3 out (which a float output
+/// ignores, whatever it is).
 IntNetwork one_layer(const std::vector<float>& weights, const std::vector<float>& scale,
                      const std::vector<float>& shift, bool output = false,
                      BatchNormMode mode = BatchNormMode::separate) {
@@ -26,7 +27,7 @@ IntNetwork one_layer(const std::vector<float>& weights, const std::vector<float>
   const int norm = g.batch_norm(g.conv(0, k, weights), scale, shift);
   if (!output) g.pool(Op::max_pool, norm, {});
   IntNetwork network = lower(g.graph(), mode);
-  set_exponents(network, output ? std::vector{-5, 0} : std::vector{-5, -3, -3});
+  set_exponents(network, output ? std::vector{-5, 3} : std::vector{-5, -3, -3});
   return network;
 }
 

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/files.hpp"

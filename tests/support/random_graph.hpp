@@ -53,7 +53,8 @@ class RandomGraphBuilder {
     node.op = op;
     node.name = std::string(to_string(op)) + "_" + std::to_string(graph_.nodes.size());
     node.inputs = std::move(inputs);
-    if (node.shape == Shape{}) node.shape = shape(node.inputs.front());
+    const bool slides = op == Op::conv || op == Op::gemm || op == Op::max_pool || op == Op::average_pool;
+    if (!slides && node.shape == Shape{}) node.shape = shape(node.inputs.front());
     graph_.nodes.push_back(std::move(node));
     return static_cast<int>(graph_.nodes.size()) - 1;
   }

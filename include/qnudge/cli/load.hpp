@@ -55,8 +55,8 @@ IntNetwork tuned_network(const std::string& model, const Dataset& data);
 /// The config's test images in a run's order, the first `limit` of them (0: all).
 Indices test_indices(const Config& config, const Datasets& data, std::int64_t limit);
 
-/// Config file of a tuned model: `config` if set, else config.resolved.json beside `model`. Throws Error(kind usage) if
-/// there is neither.
+/// Config file of a tuned model: `config` if set, else config.resolved.json beside `model`. Throws Error: usage if
+/// there is neither, input if `model` is set but does not exist.
 std::string config_for_model(const std::string& config, const std::string& model);
 
 }  // namespace qnudge

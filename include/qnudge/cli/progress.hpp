@@ -37,6 +37,7 @@ class Progress : public TuneObserver {
                      const Mailbox& mailbox) override;
   void layer_finished(int position, int count, const std::string& name, std::int64_t start_fitness,
                       std::int64_t best_fitness) override;
+  void layer_abandoned() override;
   void note(const std::string& sentence) override;
 
  private:
@@ -60,6 +61,7 @@ class Progress : public TuneObserver {
   std::string best_text(std::int64_t fitness) const;
   double seconds() const { return std::chrono::duration<double>(Clock::now() - began_).count(); }
   double images_per_second() const;
+  std::string rate() const;
 
   Terminal& terminal_;
   const Options options_;

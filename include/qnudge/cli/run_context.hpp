@@ -21,8 +21,11 @@ RunContext load_run(const RunOptions& options);
 /// Logs model, data, device and folder.
 void announce(const RunContext& run);
 
-/// Runs `work` with progress shown and signals routed to the request's stop flag.
-void observe(RunContext& run, Terminal& terminal, const OutputOptions& output,
+/// What SIGINT and SIGTERM do: a resumable run saves and stops, anything else simply ends.
+enum class OnSignal { stop_run, end_process };
+
+/// Runs `work` with progress shown and the request's stop flag set up.
+void observe(RunContext& run, Terminal& terminal, const OutputOptions& output, OnSignal on_signal,
              const std::function<void(TuneObserver&)>& work);
 
 }  // namespace qnudge

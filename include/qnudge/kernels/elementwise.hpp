@@ -83,12 +83,17 @@ struct AveragePoolCodes {
   float multiplier;          ///< where the divisor is the same everywhere
   const float* multipliers;  ///< [OH, OW] where it is not; nullptr otherwise
 
+  QNUDGE_HOST_DEVICE float multiplier_at(const PoolPosition& at) const {
+    return multipliers != nullptr ? multipliers[at.oy * out.w + at.ox] : multiplier;
+  }
+  QNUDGE_HOST_DEVICE static std::int8_t pooled(std::int32_t sum, float m) {
+    return to_code(static_cast<float>(sum) * m, -128, 127);
+  }
   QNUDGE_HOST_DEVICE void operator()(std::int64_t i) const {
     const PoolPosition at = PoolPosition::of(i, out, window);
     std::int32_t sum = 0;
     for_each_tap(x, in, window, at, [&sum](std::int32_t v) { sum += v; });
-    const float m = multipliers != nullptr ? multipliers[at.oy * out.w + at.ox] : multiplier;
-    code[i] = to_code(static_cast<float>(sum) * m, -128, 127);
+    code[i] = pooled(sum, multiplier_at(at));
   }
 };
 

@@ -13,10 +13,10 @@ enum class FitnessKind { top1, cross_entropy, kl, top1_then_cross_entropy };
 /// Fitness is one int64 per candidate, higher is better, a sum over images (so any order gives the same bits):
 ///   top1                      number of correct predictions, ties to the lower class
 ///   cross_entropy, kl         minus the loss in Q16 nats
-///   top1_then_cross_entropy   correct * 2^44 - cross entropy: lexicographic for up to 2^19 images
+///   top1_then_cross_entropy   correct * 2^43 - cross entropy: lexicographic for up to 2^19 images
 /// A loss is capped at 2^24 - 1 (256 nats) per image.
 constexpr std::int64_t kLossCap = (1 << 24) - 1;
-constexpr std::int64_t kCorrectWeight = std::int64_t{1} << 44;
+constexpr std::int64_t kCorrectWeight = std::int64_t{1} << 43;
 constexpr std::int64_t kMaxImages = std::int64_t{1} << 19;
 
 /// Class with the largest logit; ties go to the lower class, NaN loses to any number (all NaN: class 0).

@@ -46,8 +46,11 @@ struct RunReport {
   std::vector<ModelReport> models;  ///< float, nearest, bias (if evaluated), start, tuned
   Comparison test;
   std::optional<Comparison> held_back;
-  std::optional<double> recovered;  ///< (tuned - nearest) / (float - nearest) on test; unset if nearest lost nothing
-  std::optional<double> recovered_held_back;
+  /// Share of what nearest rounding lost that a model wins back: (model - nearest) / (float - nearest).
+  struct Recovered {
+    double tuned = 0, start = 0;
+  };
+  std::optional<Recovered> recovered, recovered_held_back;  ///< on test; unset if nearest lost nothing
   double seconds = 0, search_seconds = 0, candidate_images_per_second = 0;
   std::int64_t evaluations = 0, candidate_images = 0;
   std::int64_t size_bytes = 0, float_size_bytes = 0;  ///< packed; the same weights and biases as fp32

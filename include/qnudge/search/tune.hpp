@@ -31,6 +31,8 @@ class TuneObserver {
                              const Mailbox& mailbox) = 0;
   virtual void layer_finished(int position, int count, const std::string& name, std::int64_t start_fitness,
                               std::int64_t best_fitness) = 0;
+  /// Instead of `layer_finished`, when an interruption or an error ends the run: the mailbox dies now.
+  virtual void layer_abandoned() {}
   /// One sentence the user should see (a fallback, a layer beyond exact arithmetic, the gate's verdict).
   virtual void note(const std::string& sentence) = 0;
 };

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "cli/disk_problem.hpp"
+#include "support/onnx_builder.hpp"
+
+namespace qnudge {
+namespace {
+
+using nlohmann::json;
+using test::contents;
+using test::DiskProblem;
+using test::run;
+using test::Said;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+json json_of(const Said& said) {
+  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_TRUE(json::accept(said.out)) << said.out;
+  return json::parse(said.out, nullptr, false);
+}
+
+TEST(Tune, WritesTheRunFolderAndShowsTheTable) {
+  const DiskProblem disk;
+  const Said said = run({"tune", disk.config()});
+  ASSERT_EQ(said.code, 0) << said.err;
+  for (const char* part : {"held-out protocol", "float", "nearest", "tuned", "tuned - nearest", "bytes packed"}) {
+    EXPECT_THAT(said.out, HasSubstr(part));
+  }
+  EXPECT_THAT(said.err, HasSubstr("layer 1/2"));
+  EXPECT_THAT(said.err, HasSubstr("layer 2/2"));
+  EXPECT_THAT(said.err + said.out, Not(HasSubstr("\r"))) << "no redrawing outside a terminal";
+  EXPECT_THAT(said.err + said.out, Not(HasSubstr("\033")));
+  for (const char* file : {"config.resolved.json", "reference.bin", "sensitivity.json", "history.jsonl",
+                           "progress.json", "checkpoint.bin", "tuned.onnx", "report.json"}) {
+    EXPECT_TRUE(std::filesystem::exists(disk / "run" / file)) << file;
+  }
+  const json report = json::parse(contents(disk / "run" / "report.json"));
+  EXPECT_EQ(report["results"]["float"]["test"]["value"], 1.0) << "the labels are the float model's";
+  EXPECT_EQ(report["results"]["tuned"]["test"]["n"], 60);
+}
+
+TEST(Tune, RefusesToOverwriteARunAndResumesIt) {
+  const DiskProblem disk;
+  ASSERT_EQ(run({"tune", disk.config(), "--quiet"}).code, 0);
+  const std::string tuned = contents(disk / "run" / "tuned.onnx");
+  const Said again = run({"tune", disk.config()});
+  EXPECT_EQ(again.code, 2);
+  EXPECT_THAT(again.err, HasSubstr("--resume"));
+  EXPECT_EQ(run({"tune", disk.config(), "--resume"}).code, 0);
+  EXPECT_EQ(contents(disk / "run" / "tuned.onnx"), tuned);
+  const Said other = run({"tune", disk.config(), "--resume", "--set", "seed=2"});
+  EXPECT_EQ(other.code, 2);
+}
+
+TEST(Tune, JsonOnStdoutIsTheReport) {
+  const DiskProblem disk;
+  const Said said = run({"tune", disk.config(), "--json", "--quiet"});
+  EXPECT_THAT(said.err, IsEmpty());
+  EXPECT_EQ(json_of(said)["seed"], 1);
+  EXPECT_EQ(said.out, contents(disk / "run" / "report.json"));
+}
+
+TEST(Tune, QuietLeavesOnlyTheTable) {
+  const DiskProblem disk;
+  const Said said = run({"tune", disk.config(), "-q"});
+  EXPECT_THAT(said.err, IsEmpty());
+  EXPECT_THAT(said.out, HasSubstr("nearest"));
+}
+
+TEST(Tune, PaperProtocolIsLabelledEverywhere) {
+  const DiskProblem disk;
+  const Said said = run({"tune", disk.config(), "--set", "protocol=paper"});
+  ASSERT_EQ(said.code, 0) << said.err;
+  EXPECT_THAT(said.out.substr(0, said.out.find('\n')), HasSubstr("LEAKY"));
+  EXPECT_THAT(said.err, HasSubstr("(leaky)")) << "progress too";
+  EXPECT_EQ(json::parse(contents(disk / "run" / "report.json"))["leaky"], true);
+  EXPECT_EQ(json_of(run({"eval", "--model", disk.path("run/tuned.onnx"), "--json"}))["leaky"], true);
+}
+
+TEST(Tune, SignalsStopItResumably) {
+  const DiskProblem disk;
+  const std::vector<std::string> command = {"tune",  disk.config(),         "--set", "search.generations=100000",
+                                            "--set", "search.offspring=64", "--set", "stop.seconds=60"};
+  std::thread interrupter([&] {
+    const auto started = [&] {
+      std::error_code none;
+      return std::filesystem::file_size(disk / "run" / "checkpoint.bin", none) > 0 && !none;
+    };
+    for (int i = 0; i < 3000 && !started(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    ::kill(::getpid(), SIGTERM);
+  });
+  const Said said = run(command);
+  interrupter.join();
+  EXPECT_EQ(said.code, 5) << said.err;
+  EXPECT_THAT(said.err, HasSubstr("--resume"));
+  EXPECT_THAT(said.err, HasSubstr("interrupted"));
+  std::vector<std::string> resume = command;
+  resume.back() = "stop.seconds=0.5";
+  resume.push_back("--resume");
+  EXPECT_EQ(json_of([&] {
+              resume.push_back("--json");
+              return run(resume);
+            }())["stop_reason"],
+            "seconds");
+}
+
+TEST(Eval, FloatAndNearestAgreeWithTheReport) {
+  const DiskProblem disk;
+  const json report = json_of(run({"tune", disk.config(), "--json"}));
+  const json both = json_of(run({"eval", disk.config(), "--json"}));
+  EXPECT_EQ(both["results"]["float"]["test"]["value"], report["results"]["float"]["test"]["value"]);
+  EXPECT_EQ(both["results"]["nearest"]["test"]["value"], report["results"]["nearest"]["test"]["value"]);
+  EXPECT_EQ(both["results"]["nearest"]["test"]["cross_entropy"], report["results"]["nearest"]["test"]["cross_entropy"]);
+  EXPECT_FALSE(json_of(run({"eval", disk.config(), "--float", "--json"}))["results"].contains("nearest"));
+  EXPECT_FALSE(json_of(run({"eval", disk.config(), "--nearest", "--json"}))["results"].contains("float"));
+}
+
+TEST(Eval, TunedModelFindsWhatTheReportPromised) {
+  const DiskProblem disk;
+  const json report = json_of(run({"tune", disk.config(), "--json"}));
+  for (const char* backend : {"host", "reference"}) {
+    const json found = json_of(run({"eval", "--model", disk.path("run/tuned.onnx"), "--backend", backend, "--json"}));
+    EXPECT_EQ(found["backend"], backend);
+    EXPECT_EQ(found["results"]["tuned"]["test"]["value"], report["results"]["tuned"]["test"]["value"]);
+    EXPECT_EQ(found["results"]["tuned"]["test"]["cross_entropy"], report["results"]["tuned"]["test"]["cross_entropy"]);
+  }
+}
+
+TEST(Eval, WritesPredictionsAndInputsForOtherRuntimes) {
+  const DiskProblem disk;
+  const std::string p = disk.path("p.npy"), x = disk.path("x.npy");
+  const json result = json_of(
+      run({"eval", disk.config(), "--float", "--predictions", p, "--save-inputs", x, "--limit", "5", "--json"}));
+  EXPECT_EQ(result["results"]["float"]["test"]["n"], 5);
+  const std::string predictions = contents(p), inputs = contents(x), labels = contents(disk / "test-labels");
+  EXPECT_THAT(predictions, HasSubstr("'shape': (5,)"));
+  EXPECT_THAT(inputs, HasSubstr("'shape': (5, 1, 6, 6,)"));
+  for (std::size_t i = 0; i < 5; ++i) {
+    std::int32_t predicted = 0;
+    std::memcpy(&predicted, predictions.data() + predictions.size() - 20 + 4 * i, 4);
+    EXPECT_EQ(predicted, labels[8 + i]) << i;
+  }
+  float last = 0;
+  std::memcpy(&last, inputs.data() + inputs.size() - 4, 4);
+  const auto pixel = static_cast<unsigned char>(contents(disk / "test-images")[16 + 5 * 36 - 1]);
+  EXPECT_EQ(last, (static_cast<float>(pixel) / 255.0f - 0.5f) / 0.25f);
+}
+
+TEST(SensitivityCommand, WritesAndShowsTheOrder) {
+  const DiskProblem disk;
+  const Said said = run({"sensitivity", disk.config()});
+  ASSERT_EQ(said.code, 0) << said.err;
+  EXPECT_THAT(said.out, HasSubstr("conv"));
+  EXPECT_THAT(said.out, HasSubstr("fc"));
+  const Said again = run({"sensitivity", disk.config(), "--json"});
+  EXPECT_EQ(json_of(again)["search_order"].size(), 2u);
+  EXPECT_EQ(again.out, contents(disk / "run" / "sensitivity.json"));
+}
+
+TEST(Inspect, CountsParametersMacsAndBytes) {
+  const DiskProblem disk;
+  const json found = json_of(run({"inspect", disk.model().string(), "--bits", "4", "--json"}));
+  ASSERT_EQ(found["layers"].size(), 2u);
+  const json& conv = found["layers"][0];
+  EXPECT_EQ(conv["op"], "Conv");
+  EXPECT_EQ(conv["parameters"], 4 * 9 + 4);
+  EXPECT_EQ(conv["macs"], 36 * 36);
+  EXPECT_EQ(conv["bops"], 36 * 36 * 4 * 8);
+  EXPECT_EQ(conv["packed_bytes"], 18 + 4 * 4 + 4);
+  EXPECT_EQ(found["layers"][1]["op"], "Gemm");
+  EXPECT_EQ(found["total"]["macs"], 36 * 36 + 12);
+  EXPECT_THAT(run({"inspect", disk.model().string()}).out, HasSubstr("2 layers"));
+}
+
+TEST(Inspect, ATunedModelHasTheReportsSize) {
+  const DiskProblem disk;
+  const json report = json_of(run({"tune", disk.config(), "--json"}));
+  const json found = json_of(run({"inspect", disk.path("run/tuned.onnx"), "--json"}));
+  EXPECT_EQ(found["kind"], "qdq");
+  EXPECT_EQ(found["layers"][0]["bits"], 2);
+  EXPECT_EQ(found["total"]["packed_bytes"], report["size_bytes"]);
+}
+
+TEST(Inspect, NamesWhatIsUnsupportedAndWhatItFeeds) {
+  const test::TemporaryFolder folder;
+  test::OnnxBuilder model({1, 1, 6, 6});
+  model.node("Softsign", {"x"}, "odd", "odd_node");
+  model.node("Relu", {"odd"}, "y", "reader");
+  model.output("y").save(folder / "odd.onnx");
+  const std::string file = (folder / "odd.onnx").string();
+  const Said text = run({"inspect", file});
+  EXPECT_EQ(text.code, 3);
+  for (const char* part : {"1 unsupported node\n", "odd_node", "Softsign", "reader"}) {
+    EXPECT_THAT(text.out, HasSubstr(part));
+  }
+  const Said said = run({"inspect", file, "--json"});
+  EXPECT_EQ(said.code, 3);
+  const json found = json::parse(said.out);
+  EXPECT_EQ(found["supported"], false);
+  EXPECT_EQ(found["unsupported"][0]["node"], "odd_node");
+  EXPECT_EQ(found["unsupported"][0]["feeds"], json({"reader"}));
+}
+
+TEST(Check, BackendsAgree) {
+  const DiskProblem disk;
+  const json result = json_of(run({"check", "--backends", "host,reference", disk.config(), "--images", "3", "--json"}));
+  EXPECT_EQ(result["equal"], true);
+  EXPECT_EQ(result["images"], 3);
+  EXPECT_GT(result["bytes"], 3 * 36);
+  ASSERT_EQ(run({"tune", disk.config(), "-q"}).code, 0);
+  EXPECT_THAT(run({"check", "--model", disk.path("run/tuned.onnx")}).out, HasSubstr("reference, host: equal in all"));
+}
+
+TEST(Devices, NamesTheProcessorAndTheSelfTest) {
+  const json result = json_of(run({"devices", "--json"}));
+  EXPECT_GE(result["cores"], 1);
+  EXPECT_EQ(result["backends"]["host"]["built"], true);
+  EXPECT_EQ(result["self_test"]["exact"].get<bool>(), result["self_test"]["faults"].empty());
+  EXPECT_THAT(run({"devices"}).out, HasSubstr("oneDNN"));
+}
+
+TEST(Bench, MeasuresEveryLayer) {
+  const DiskProblem disk;
+  const json result =
+      json_of(run({"bench", "tuning", disk.config(), "--generations", "2", "--repeats", "2", "--scaling", "--json"}));
+  ASSERT_EQ(result["layers"].size(), 2u);
+  EXPECT_GT(result["candidate_images_per_second"], 0);
+  EXPECT_GT(result["inference_images_per_second"], 0);
+  EXPECT_GT(result["one_thread_candidate_images_per_second"], 0);
+  EXPECT_GE(result["mutation_share"], 0);
+  EXPECT_LE(result["mutation_share"], 1);
+  const Said one = run({"bench", "tuning", disk.config(), "--layers", "fc", "--generations", "1", "--repeats", "1"});
+  EXPECT_EQ(one.code, 0) << one.err;
+  EXPECT_THAT(one.out, HasSubstr("fc"));
+  EXPECT_THAT(one.out, Not(HasSubstr("\nconv")));
+}
+
+}  // namespace
+}  // namespace qnudge

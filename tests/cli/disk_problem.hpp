@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "qnudge/cli/cli.hpp"
+#include "qnudge/cpu/float_executor.hpp"
+#include "qnudge/kernels/score.hpp"
+#include "qnudge/model/onnx_import.hpp"
+#include "support/toy_problem.hpp"
+
+namespace qnudge::test {
+
+/// What one call of the command line did.
+struct Said {
+  int code = 0;
+  std::string out, err;
+};
+
+/// Runs the command line in this process.
+inline Said run(const std::vector<std::string>& arguments) {
+  std::vector<const char*> argv = {"qnudge"};
+  for (const std::string& argument : arguments) argv.push_back(argument.c_str());
+  std::ostringstream out, err;
+  Said said;
+  said.code = run_cli(static_cast<int>(argv.size()), argv.data(), out, err);
+  said.out = out.str();
+  said.err = err.str();
+  return said;
+}
+
+/// 6x6x1 input, convolution and ReLU, global average, product to 3 classes.
+inline Graph small_graph() {
+  std::mt19937_64 random(11);
+  const auto fill = [&](std::vector<float>& values, std::int64_t count) {
+    for (std::int64_t i = 0; i < count; ++i) values.push_back(static_cast<float>(random() % 2001) / 1000.0f - 1.0f);
+  };
+  Graph graph;
+  graph.input_name = "image";
+  graph.output_name = "logits";
+  graph.nodes.resize(6);
+  std::vector<Node>& n = graph.nodes;
+  n[0].op = Op::input, n[0].name = "image", n[0].shape = {6, 6, 1};
+  n[1].op = Op::conv, n[1].name = "conv", n[1].inputs = {0}, n[1].shape = {6, 6, 4};
+  n[1].filter = {.k = 4, .r = 3, .s = 3, .c = 1};
+  n[1].conv.window = {.r = 3, .s = 3, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1};
+  n[2].op = Op::relu, n[2].name = "relu", n[2].inputs = {1}, n[2].shape = {6, 6, 4};
+  n[3].op = Op::average_pool, n[3].name = "pool", n[3].inputs = {2}, n[3].shape = {1, 1, 4};
+  n[3].pool = {.r = 6, .s = 6};
+  n[4].op = Op::flatten, n[4].name = "flatten", n[4].inputs = {3}, n[4].shape = {1, 1, 4};
+  n[5].op = Op::gemm, n[5].name = "fc", n[5].inputs = {4}, n[5].shape = {1, 1, 3};
+  n[5].filter = {.k = 3, .r = 1, .s = 1, .c = 4};
+  for (const std::size_t i : {std::size_t{1}, std::size_t{5}}) {
+    fill(n[i].weights, n[i].filter.size());
+    fill(n[i].bias, n[i].filter.k);
+  }
+  graph.output = 5;
+  return graph;
+}
+
+/// A model, IDX files with the labels that it gives, and a config, all in a folder of their own.
+class DiskProblem {
+ public:
+  DiskProblem() {
+    export_float_onnx(small_graph(), model());
+    write_images("train", 200, 1);
+    write_images("test", 60, 2);
+    write_config(model().string());
+  }
+
+  std::filesystem::path operator/(const std::string& name) const { return folder_ / name; }
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  std::filesystem::path model() const { return folder_ / "small.onnx"; }
+  std::string config() const { return path("small.json"); }
+
+  void write_config(const std::string& model_path) const {
+    std::ofstream(config()) << fmt::format(
+        R"({{"model": "{0}", "data": {{"format": "idx", "classes": 3,
+"train_images": "{1}/train-images", "train_labels": "{1}/train-labels", "test_images": "{1}/test-images",
+"test_labels": "{1}/test-labels", "mean": [0.5], "std": [0.25], "calibration": 50, "fitness": 50, "gate": 50}},
+"quant": {{"grid": {{"bits": 2}}}},
+"search": {{"parents": 3, "offspring": 4, "generations": 3, "rate": 0.1, "fitness": "top1_then_cross_entropy"}},
+"threads": 1, "out": "{1}/run"}})",
+        model_path, (folder_ / "x").parent_path().string());
+  }
+
+ private:
+  static void append_big_endian(std::string& bytes, std::uint32_t value) {
+    for (int shift = 24; shift >= 0; shift -= 8) bytes += static_cast<char>((value >> shift) & 0xff);
+  }
+
+  void write_images(const std::string& set, std::uint32_t count, std::uint64_t seed) const {
+    const Graph graph = small_graph();
+    std::mt19937_64 random(seed);
+    std::string images, labels;
+    for (const std::uint32_t word : {0x803u, count, 6u, 6u}) append_big_endian(images, word);
+    for (const std::uint32_t word : {0x801u, count}) append_big_endian(labels, word);
+    std::vector<float> samples;
+    for (std::uint32_t i = 0; i < count * 36; ++i) {
+      const auto pixel = static_cast<unsigned char>(random());
+      images += static_cast<char>(pixel);
+      samples.push_back((static_cast<float>(pixel) / 255.0f - 0.5f) / 0.25f);
+    }
+    const std::vector<float> logits =
+        FloatExecutor(graph, 1).run(count, [&](std::int64_t first, std::int64_t n, std::span<float> out) {
+          std::copy_n(samples.begin() + first * 36, n * 36, out.begin());
+        });
+    for (std::uint32_t i = 0; i < count; ++i) labels += static_cast<char>(argmax(logits.data() + i * 3, 3));
+    std::ofstream(folder_ / (set + "-images"), std::ios::binary) << images;
+    std::ofstream(folder_ / (set + "-labels"), std::ios::binary) << labels;
+  }
+
+  TemporaryFolder folder_;
+};
+
+}  // namespace qnudge::test

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <gtest/gtest.h>
+#include <onnx/onnx_pb.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "int_network_of.hpp"
+#include "qnudge/quant/onnx_export.hpp"
+#include "support/random_graph.hpp"
+
+/// Networks for the tests of QDQ export and import.
+namespace qnudge::test {
+
+namespace fs = std::filesystem;
+
+struct Named {
+  std::string name;
+  IntNetwork network;
+};
+
+inline IntNetwork residual_network() {
+  IntNetworkOf net({9, 8, 3});
+  const int stem = net.conv(0, {.k = 8, .low = 0});
+  const int branch = net.conv(net.conv(stem, {.k = 8, .bits = 4, .low = 0}), {.k = 8, .bits = 4, .per_channel = false});
+  const int first = net.add(branch, stem, -3, 0);
+  const int down = net.conv(first, {.k = 12, .r = 1, .s = 1, .stride = 2, .pad = 0, .bits = 3, .exponent = -5});
+  const int main = net.conv(net.conv(first, {.k = 12, .stride = 2, .low = 0}), {.k = 12, .exponent = -2});
+  const int second = net.add(main, down, -3);
+  const int third = net.add(net.conv(second, {.k = 12, .groups = 12}), second, -3, 0, 96);
+  return net.finish(net.gemm(net.view(net.global_average(third, -4)), {.k = 10, .bits = 6}));
+}
+
+inline IntNetwork concat_network() {
+  IntNetworkOf net({8, 8, 4});
+  const int stem = net.conv(0, {.k = 8, .groups = 2});  // read three times, no ReLU
+  const int a = net.conv(stem, {.k = 6, .r = 1, .s = 3, .pad = 1, .dilation = 1, .bits = 2});
+  const int b = net.conv(stem, {.k = 6, .r = 1, .s = 3, .pad = 1, .low = 0});
+  const int shared = net.clamp(stem, 0, 127);
+  const int joined = net.concat({a, b});
+  Window two;
+  two.r = two.s = two.stride_h = two.stride_w = 2;
+  const int pooled = net.pool(joined, IntOp::max_pool, two, -4);
+  const int twice = net.concat({pooled, pooled, net.clamp(pooled, -20, 50)});
+  const int flat = net.view(twice);
+  const int hidden = net.gemm(flat, {.k = 16, .low = 0, .high = 90});
+  const int skip = net.gemm(net.view(net.global_average(shared, -3)), {.k = 16, .per_channel = false});
+  return net.finish(net.gemm(net.add(hidden, skip, -4), {.k = 5, .per_channel = false}));
+}
+
+inline IntNetwork pooling_network() {
+  IntNetworkOf net({11, 10, 6});
+  Window three;
+  three.r = three.s = 3;
+  three.stride_h = three.stride_w = 2;
+  three.pad_top = three.pad_right = 1;
+  Window tall;
+  tall.r = 3;
+  tall.s = 2;
+  const int a = net.pool(net.conv(0, {.k = 6, .groups = 6}), IntOp::average_pool, three, -5);
+  const int b = net.pool(a, IntOp::average_pool, tall, -5, true);
+  const int c = net.pool(b, IntOp::average_pool, three, -6, true);
+  const int gate = net.sigmoid(net.conv(c, {.k = 4, .low = 0, .high = 96}));
+  return net.finish(gate);
+}
+
+inline IntNetwork transposed_network(bool float_output) {
+  IntNetworkOf net({5, 4, 6});
+  const int up = net.conv(0, {.k = 8, .pad = 1, .groups = 2, .spread = 2, .output_padding = 1, .low = 0});
+  const int more = net.conv(up, {.k = 4, .r = 4, .s = 2, .pad = 0, .spread = 2, .bits = 5});
+  const int back = net.add(more, more, -3);
+  const int last = net.conv(back, {.k = 3, .r = 2, .s = 2, .pad = 0, .low = 0});
+  return net.finish(float_output ? last : net.clamp(last, 0, 100));
+}
+
+inline IntNetwork line_network() {
+  IntNetworkOf net({24, 1, 5}, 1);
+  const int a = net.conv(0, {.k = 8, .r = 5, .stride = 2, .pad = 2, .low = 0});
+  Window w;
+  w.r = 3;
+  w.stride_h = 2;
+  w.pad_bottom = 1;
+  const int b = net.pool(net.conv(a, {.k = 8, .dilation = 2, .groups = 8}), IntOp::max_pool, w, -4);
+  const int up = net.conv(b, {.k = 6, .r = 4, .pad = 1, .spread = 2, .output_padding = 1, .low = 0, .high = 80});
+  return net.finish(net.gemm(net.concat({up, up}), {.k = 7, .bits = 4}));  // flattened without a view
+}
+
+/// One tensor with more readers than axes, as an image and as a matrix.
+inline IntNetwork dense_network() {
+  IntNetworkOf net({6, 6, 3});
+  const int stem = net.conv(0, {.k = 4});
+  std::vector<int> branches, hidden;
+  for (int i = 0; i < 7; ++i) branches.push_back(net.conv(stem, {.k = 3, .r = 1, .s = 1, .pad = 0, .low = 0}));
+  const int joined = net.gemm(net.view(net.concat(branches)), {.k = 8});
+  for (int i = 0; i < 5; ++i) hidden.push_back(net.gemm(joined, {.k = 4, .low = -128, .high = 60}));
+  return net.finish(net.gemm(net.concat(hidden), {.k = 3}));
+}
+
+inline std::vector<Named> hand_made() {
+  return {{"residual", residual_network()},
+          {"concat", concat_network()},
+          {"pooling", pooling_network()},
+          {"transposed", transposed_network(true)},
+          {"transposed_codes", transposed_network(false)},
+          {"line", line_network()},
+          {"dense", dense_network()}};
+}
+
+/// A random float graph, quantised on a random grid with random ranges.
+inline IntNetwork random_network(std::uint64_t seed) {
+  const Graph graph = random_graph(seed);
+  std::mt19937_64 engine(seed);
+  const auto draw = [&](int n) { return static_cast<int>(engine() % static_cast<std::uint64_t>(n)); };
+  IntNetwork net = lower(graph, draw(2) == 0 ? BatchNormMode::separate : BatchNormMode::fold);
+  Ranges ranges;
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) ranges.push_back(std::ldexp(1.5f, draw(3)));
+  calibrate(net, ranges);
+  for (Layer& layer : net.layers) {
+    const Grid grid{2 + draw(7), draw(2) == 0 ? GridScheme::per_layer : GridScheme::per_channel,
+                    draw(2) == 0 ? GridScale::pow2 : GridScale::free, GridRange::max};
+    layer.params = quantise_layer(net, layer, grid);
+  }
+  return net;
+}
+
+/// A folder of its own for each test.
+class QdqFiles : public testing::Test {
+ protected:
+  void SetUp() override {
+    const testing::TestInfo* info = testing::UnitTest::GetInstance()->current_test_info();
+    folder_ = fs::temp_directory_path() / ("qnudge_" + std::string(info->name()) + std::to_string(getpid()));
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  fs::path write(const std::string& bytes, const std::string& name = "model.onnx") const {
+    std::ofstream(folder_ / name, std::ios::binary) << bytes;
+    return folder_ / name;
+  }
+
+  fs::path folder_;
+};
+
+inline onnx::ModelProto parse(const std::string& bytes) {
+  onnx::ModelProto model;
+  EXPECT_TRUE(model.ParseFromString(bytes));
+  return model;
+}
+
+}  // namespace qnudge::test
