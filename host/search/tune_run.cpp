@@ -12,6 +12,25 @@
 #include "timer.hpp"
 
 namespace qnudge {
+namespace {
+
+/// Tells the observer that a layer's mailbox is about to go, however the layer ends.
+class LayerWatch {
+ public:
+  explicit LayerWatch(TuneObserver& observer) : observer_(observer) {}
+  ~LayerWatch() {
+    if (!finished_) observer_.layer_abandoned();
+  }
+  LayerWatch(const LayerWatch&) = delete;
+  LayerWatch& operator=(const LayerWatch&) = delete;
+  void finished() { finished_ = true; }
+
+ private:
+  TuneObserver& observer_;
+  bool finished_ = false;
+};
+
+}  // namespace
 
 TuneRun::TuneRun(const TuneRequest& request, TuneObserver& observer)
     : request_(request), observer_(observer), folder_(request.folder) {}
@@ -186,6 +205,7 @@ void TuneRun::search_layer(int position) {
     state_.candidate_images += fitness_->count();
   }
   const auto generations = static_cast<std::int32_t>(config().search.generations);
+  LayerWatch watch(observer_);
   observer_.layer_started(position, count, entry.name, generations, search->mailbox());
   write_progress("search");
   evolve_layer(
@@ -196,6 +216,7 @@ void TuneRun::search_layer(int position) {
     leave_interrupted();
   }
   const LayerResult outcome = adopt(entry, *search, static_cast<std::int32_t>(search->mailbox().generation));
+  watch.finished();
   observer_.layer_finished(position, count, entry.name, outcome.start_fitness, outcome.best_fitness);
   state_.results.push_back(outcome);
   state_.population.reset();

@@ -90,6 +90,8 @@ class InterruptingObserver : public test::SilentObserver {
   void layer_started(int, int, const std::string&, std::int64_t, const Mailbox&) override {
     if (layers_-- == 0) stop_ = true;
   }
+  void layer_abandoned() override { ++abandoned; }
+  int abandoned = 0;
 
  private:
   StopFlag& stop_;
@@ -110,6 +112,7 @@ TEST(Tune, InterruptedAtEveryLayerAndResumedEndsInTheSameBytes) {
         InterruptingObserver observer(toy.stop, layer);
         const std::string message = message_of([&] { tune(toy.request(path), observer); }, ErrorKind::interrupted);
         EXPECT_THAT(message, HasSubstr("--resume"));
+        EXPECT_EQ(observer.abandoned, 1) << "its mailbox is gone";
         toy.tune(path, true);
         expect_same_results(folder / "expected", path, "interrupted in layer " + std::to_string(layer));
       }
