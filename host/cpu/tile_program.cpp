@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <map>
 
 #include "elementwise_loops.hpp"
 #include "qnudge/backend/layer_plan.hpp"
@@ -17,45 +16,6 @@ const std::int8_t* as_codes(const std::byte* p) {
 }
 std::int8_t* as_codes(std::byte* p) {
   return reinterpret_cast<std::int8_t*>(p);
-}
-
-/// First-fit allocation of byte ranges over the time of a program.
-class ArenaPlanner {
- public:
-  std::size_t take(std::size_t bytes) {
-    std::size_t at = 0;
-    for (const auto& [begin, end] : taken_) {  // ordered by begin
-      if (at + bytes <= begin) break;
-      at = std::max(at, end);
-    }
-    taken_[at] = at + bytes;
-    peak_ = std::max(peak_, at + bytes);
-    return at;
-  }
-  void release(std::size_t at) { taken_.erase(at); }
-  std::size_t peak() const { return peak_; }
-
- private:
-  std::map<std::size_t, std::size_t> taken_;
-  std::size_t peak_ = 0;
-};
-
-/// Multipliers [OH, OW] of an average pooling whose divisor depends on the position; empty where it does not.
-std::vector<float> pool_multipliers(const IntNetwork& network, const IntNode& node) {
-  const IntNode& source = network.at(node.inputs[0]);
-  std::vector<float> multipliers;
-  bool varies = false;
-  const std::int64_t first = pool_divisor(node, source.shape, -node.pool.pad_top, -node.pool.pad_left);
-  for (std::int64_t y = 0; y < node.shape.h; ++y) {
-    for (std::int64_t x = 0; x < node.shape.w; ++x) {
-      const std::int64_t divisor = pool_divisor(node, source.shape, y * node.pool.stride_h - node.pool.pad_top,
-                                                x * node.pool.stride_w - node.pool.pad_left);
-      varies = varies || divisor != first;
-      multipliers.push_back(average_multiplier(source.exponent, node.exponent, divisor));
-    }
-  }
-  if (!varies) multipliers.clear();
-  return multipliers;
 }
 
 }  // namespace
@@ -91,7 +51,7 @@ TileProgram::TileProgram(const IntNetwork& network, const std::vector<PreparedLa
       scratch_bytes_ = std::max(scratch_bytes_, layers[static_cast<std::size_t>(node.layer)].kernel->scratch_bytes());
     }
   }
-  place_tensors(external, kept);
+  place(external, kept);
 }
 
 std::size_t TileProgram::tensor_bytes(int node) const {
@@ -100,42 +60,26 @@ std::size_t TileProgram::tensor_bytes(int node) const {
   return AlignedBuffer::round_up(elements * (is_float ? sizeof(float) : 1));
 }
 
-void TileProgram::place_tensors(const std::vector<int>& external, const std::vector<int>& kept) {
-  const std::size_t count = network_.nodes.size(), never = nodes_.size();
-  std::vector<bool> outside(count);
-  std::vector<std::size_t> last_use(count);
+void TileProgram::place(const std::vector<int>& external, const std::vector<int>& kept) {
+  const std::size_t count = network_.nodes.size();
+  std::vector<bool> outside(count), survives(count);
+  std::vector<std::size_t> bytes(count);
+  for (std::size_t i = 0; i < count; ++i) bytes[i] = tensor_bytes(static_cast<int>(i));
   for (int i : external) outside[static_cast<std::size_t>(root(i))] = true;
-  for (std::size_t step = 0; step < nodes_.size(); ++step) {
-    for (int in : network_.at(nodes_[step]).inputs) last_use[static_cast<std::size_t>(root(in))] = step;
-    last_use[static_cast<std::size_t>(root(nodes_[step]))] =
-        std::max(last_use[static_cast<std::size_t>(root(nodes_[step]))], step);
+  for (int i : kept) survives[static_cast<std::size_t>(root(i))] = true;
+  std::vector<TensorStep> steps;
+  for (int i : nodes_) {
+    if (root(i) != i) continue;  // a view
+    steps.push_back({i, {}});
+    for (int in : network_.at(i).inputs) steps.back().reads.push_back(root(in));
   }
-  for (int i : kept) last_use[static_cast<std::size_t>(root(i))] = never;
-
-  ArenaPlanner arena;
-  std::map<int, std::size_t> live;  // root -> offset
-  for (std::size_t step = 0; step < nodes_.size(); ++step) {
-    const int node = nodes_[step];
-    if (root(node) == node && !outside[static_cast<std::size_t>(node)]) {
-      live[node] = arena.take(tensor_bytes(node));
-      placements_.push_back({node, live[node]});
-    }
-    for (auto it = live.begin(); it != live.end();) {
-      if (last_use[static_cast<std::size_t>(it->first)] == step) {
-        arena.release(it->second);
-        it = live.erase(it);
-      } else {
-        ++it;
-      }
-    }
-  }
-  arena_bytes_ = arena.peak();
+  placement_ = place_tensors(steps, bytes, outside, survives);
 }
 
 TileContext TileProgram::make_context() const {
-  TileContext context{AlignedBuffer(arena_bytes_), AlignedBuffer(scratch_bytes_),
+  TileContext context{AlignedBuffer(placement_.bytes), AlignedBuffer(scratch_bytes_),
                       std::vector<std::byte*>(network_.nodes.size())};
-  for (const Placement& p : placements_) {
+  for (const TensorPlacement::Entry& p : placement_.entries) {
     context.tensors[static_cast<std::size_t>(p.node)] = context.arena.data() + p.offset;
   }
   return context;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "qnudge/backend/tensor_placement.hpp"
 #include "qnudge/core/aligned_buffer.hpp"
 #include "qnudge/cpu/conv_kernel.hpp"
 #include "qnudge/quant/network.hpp"
@@ -45,11 +46,7 @@ class TileProgram {
   const std::byte* output(const TileContext& context, int node) const;
 
  private:
-  struct Placement {
-    int node;
-    std::size_t offset;
-  };
-  void place_tensors(const std::vector<int>& external, const std::vector<int>& kept);
+  void place(const std::vector<int>& external, const std::vector<int>& kept);
   void run_node(const TileContext& context, const IntNode& node, int index, int replaced,
                 const std::byte* packed) const;
   void run_concat(const TileContext& context, const IntNode& node, std::int8_t* y) const;
@@ -61,9 +58,9 @@ class TileProgram {
   const std::vector<int> nodes_;
   const std::int64_t tile_;
   std::vector<int> root_;  // by node: the node that owns its bytes (views own none)
-  std::vector<Placement> placements_;
+  TensorPlacement placement_;
   std::vector<std::vector<float>> divisors_;  // by node: multipliers of an average pool whose divisor varies
-  std::size_t arena_bytes_ = 0, scratch_bytes_ = 0;
+  std::size_t scratch_bytes_ = 0;
 };
 
 }  // namespace qnudge

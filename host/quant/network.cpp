@@ -46,4 +46,21 @@ std::int64_t pool_divisor(const IntNode& node, const Shape& in, std::int64_t y0,
                                        taps(x0, w.s, w.dilation_w, in.w, w.pad_left, w.pad_right));
 }
 
+std::vector<float> pool_multipliers(const IntNetwork& network, const IntNode& node) {
+  const IntNode& source = network.at(node.inputs[0]);
+  std::vector<float> multipliers;
+  bool varies = false;
+  const std::int64_t first = pool_divisor(node, source.shape, -node.pool.pad_top, -node.pool.pad_left);
+  for (std::int64_t y = 0; y < node.shape.h; ++y) {
+    for (std::int64_t x = 0; x < node.shape.w; ++x) {
+      const std::int64_t divisor = pool_divisor(node, source.shape, y * node.pool.stride_h - node.pool.pad_top,
+                                                x * node.pool.stride_w - node.pool.pad_left);
+      varies = varies || divisor != first;
+      multipliers.push_back(average_multiplier(source.exponent, node.exponent, divisor));
+    }
+  }
+  if (!varies) multipliers.clear();
+  return multipliers;
+}
+
 }  // namespace qnudge

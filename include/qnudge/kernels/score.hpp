@@ -19,8 +19,11 @@ constexpr std::int64_t kLossCap = (1 << 24) - 1;
 constexpr std::int64_t kCorrectWeight = std::int64_t{1} << 43;
 constexpr std::int64_t kMaxImages = std::int64_t{1} << 19;
 
+/// `Logits` in this header is anything that gives a float for an index: a pointer, or a row that converts codes.
+
 /// Class with the largest logit; ties go to the lower class, NaN loses to any number (all NaN: class 0).
-QNUDGE_HOST_DEVICE std::int32_t argmax(const float* logits, std::int64_t classes) {
+template <class Logits>
+QNUDGE_HOST_DEVICE std::int32_t argmax(const Logits& logits, std::int64_t classes) {
   std::int32_t best = 0;
   for (std::int64_t k = 1; k < classes; ++k) {
     const bool first_number = logits[best] != logits[best] && logits[k] == logits[k];
@@ -34,7 +37,8 @@ QNUDGE_HOST_DEVICE std::int64_t capped(std::int64_t loss) {
 }
 
 /// ln sum exp of float logits, Q16; error below 2 / 65536 for logits within the limit.
-QNUDGE_HOST_DEVICE std::int64_t log_sum_exp_q16(const float* logits, std::int64_t classes) {
+template <class Logits>
+QNUDGE_HOST_DEVICE std::int64_t log_sum_exp_q16(const Logits& logits, std::int64_t classes) {
   std::int32_t largest = logit_to_q16(logits[0]);
   for (std::int64_t k = 1; k < classes; ++k) {
     const std::int32_t z = logit_to_q16(logits[k]);
@@ -48,14 +52,16 @@ QNUDGE_HOST_DEVICE std::int64_t log_sum_exp_q16(const float* logits, std::int64_
 }
 
 /// -ln softmax(logits)[label], Q16, in [0, kLossCap]; error below 3 / 65536 before the cap.
-QNUDGE_HOST_DEVICE std::int64_t cross_entropy_q16(const float* logits, std::int64_t classes, std::int32_t label) {
+template <class Logits>
+QNUDGE_HOST_DEVICE std::int64_t cross_entropy_q16(const Logits& logits, std::int64_t classes, std::int32_t label) {
   return capped(log_sum_exp_q16(logits, classes) - logit_to_q16(logits[label]));
 }
 
 /// KL(p || softmax(logits)), Q16, in [0, kLossCap]. `probability` is p in Q30 [classes]; `negative_entropy` is
 /// sum p ln p in Q16 (<= 0), see `prepare_kl`. Error below (4 + 2 D) / 65536 before the cap, where D is the largest
 /// -ln softmax of any class in nats: p carries the rounding of its logits. KL(p || p) is below 4 / 65536.
-QNUDGE_HOST_DEVICE std::int64_t kl_q16(const float* logits, std::int64_t classes, const std::int32_t* probability,
+template <class Logits>
+QNUDGE_HOST_DEVICE std::int64_t kl_q16(const Logits& logits, std::int64_t classes, const std::int32_t* probability,
                                        std::int64_t negative_entropy) {
   const std::int64_t lse = log_sum_exp_q16(logits, classes);
   std::int64_t cross = 0;  // Q46; the probabilities sum to about 2^30 and lse - z is below 2^31 + 2^21: fits
@@ -81,7 +87,8 @@ struct ScoreRule {
   FitnessKind kind = FitnessKind::top1;
   std::int64_t classes = 0;
 
-  QNUDGE_HOST_DEVICE std::int64_t operator()(const float* logits, std::int32_t label, const std::int32_t* probability,
+  template <class Logits>
+  QNUDGE_HOST_DEVICE std::int64_t operator()(const Logits& logits, std::int32_t label, const std::int32_t* probability,
                                              std::int64_t negative_entropy) const {
     switch (kind) {
       case FitnessKind::top1:

@@ -98,4 +98,7 @@ inline float average_multiplier(int in_exponent, int out_exponent, std::int64_t 
   return static_cast<float>(std::ldexp(1.0, in_exponent - out_exponent) / static_cast<double>(divisor));
 }
 
+/// Multipliers [OH, OW] of the average pooling `node` if its divisor depends on the position; empty if it does not.
+std::vector<float> pool_multipliers(const IntNetwork& network, const IntNode& node);
+
 }  // namespace qnudge

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "qnudge/backend/backend.hpp"
+#include "qnudge/cuda/commands.hpp"
+
+namespace qnudge::cuda {
+
+/// A range of device memory, freed with its last owner.
+using Memory = std::shared_ptr<std::byte>;
+
+/// Where programs run. Everything but `run` and `repeat` may wait for the device; those two only enqueue.
+class Device {
+ public:
+  virtual ~Device() = default;
+
+  virtual std::string description() const = 0;  ///< for reports: name, versions
+  virtual std::size_t free_bytes() const = 0;
+  virtual int streams() const = 0;  ///< usable by programs, at least 1
+
+  /// Zero-filled, aligned to 256 bytes; never null. Throws Error(kind device) naming `what` when memory runs out.
+  virtual Memory allocate(std::size_t bytes, const std::string& what) = 0;
+  /// A mailbox that programs write and the host may read at any time.
+  virtual std::shared_ptr<Mailbox> allocate_mailbox() = 0;
+  virtual void upload(void* to, const void* from, std::size_t bytes) = 0;
+  /// Waits for everything enqueued before.
+  virtual void download(void* to, const void* from, std::size_t bytes) = 0;
+
+  /// `code_bits`: of the weights, the bound that lets a half-precision plan be exact. Never fails for a task that the
+  /// network's import allows: the plain kernel serves where no vendor engine does.
+  virtual ConvHandle prepare_conv(const ConvTask& task, int code_bits) = 0;
+
+  virtual void run(const Program& program) = 0;
+  /// Enqueues `program` `times` times; before each, gives up if `stop` is set. Returns how often it was enqueued.
+  virtual std::int32_t repeat(const Program& program, std::int32_t times, const StopFlag& stop) = 0;
+  /// Waits for everything enqueued before; throws Error(kind device) if the device reports that something failed.
+  virtual void wait() = 0;
+};
+
+/// Memory for `count` objects.
+template <class T>
+class DeviceArray {
+ public:
+  DeviceArray() = default;
+  DeviceArray(Device& device, std::size_t count, const std::string& what)
+      : device_(&device), count_(count), memory_(device.allocate(count * sizeof(T), what)) {}
+  DeviceArray(Device& device, std::span<const T> values, const std::string& what)
+      : DeviceArray(device, values.size(), what) {
+    set(values);
+  }
+
+  T* data() const { return reinterpret_cast<T*>(memory_.get()); }
+  std::size_t size() const { return count_; }
+  void set(std::span<const T> values, std::size_t at = 0) const {
+    device_->upload(data() + at, values.data(), values.size_bytes());
+  }
+  std::vector<T> get() const {
+    std::vector<T> values(count_);
+    device_->download(values.data(), data(), count_ * sizeof(T));
+    return values;
+  }
+
+ private:
+  Device* device_ = nullptr;
+  std::size_t count_ = 0;
+  Memory memory_;
+};
+
+}  // namespace qnudge::cuda

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+
+#include "qnudge/core/host_device.hpp"
+#include "qnudge/core/shape.hpp"
+#include "qnudge/kernels/elementwise.hpp"
+#include "qnudge/model/graph.hpp"
+
+/// Element rules for tensors [N, H, W, P, C] that hold P candidates between width and channels. A tensor that all
+/// candidates share is [N, H, W, C]. Pooling, clamping and tables need no rule of their own: P * C are their channels.
+namespace qnudge {
+
+/// AddCodes with one operand that all candidates share: code[i] = clamp(rint(a[i] * m_a + b[pixel, c] * m_b), low, high).
+struct AddSharedCodes {
+  const std::int8_t* a;  ///< [pixels, P, C]
+  const std::int8_t* b;  ///< [pixels, C]
+  std::int8_t* code;     ///< [pixels, P, C] in [low, high]; may be `a`
+  float m_a, m_b;        ///< powers of two
+  std::int64_t candidates, channels;
+  std::int32_t low, high;
+
+  QNUDGE_HOST_DEVICE void operator()(std::int64_t i) const {
+    const std::int64_t pixel = i / (candidates * channels), c = i % channels;
+    code[i] = to_code(static_cast<float>(a[i]) * m_a + static_cast<float>(b[pixel * channels + c]) * m_b, low, high);
+  }
+};
+
+/// One input of a concatenation: y[pixel, p, first + c] = x[pixel, p or shared, c]. A flattened input is a view: its
+/// `channels` are `channels / inner` pixels of `inner` channels each, which candidates stand between.
+struct ConcatCodes {
+  const std::int8_t* x;               ///< [pixels, channels / inner, P, inner], without P if `shared`
+  std::int8_t* y;                     ///< [pixels, P, total]
+  std::int64_t candidates, channels;  ///< P, C
+  std::int64_t inner;                 ///< C, or channels of a flattened input's pixels
+  std::int64_t first, total;
+  bool shared;
+
+  QNUDGE_HOST_DEVICE void operator()(std::int64_t i) const {
+    const std::int64_t c = i % channels, row = i / channels;  // row = pixel * P + p
+    const std::int64_t pixel = row / candidates, p = row % candidates;
+    const std::int64_t from = pixel * (channels / inner) + c / inner;
+    y[row * total + first + c] = x[(shared ? from : from * candidates + p) * inner + c % inner];
+  }
+};
+
+/// Sums of a layer's inputs under each filter tap: sum[j] += x at tap j over the output positions of one image;
+/// j = ((g * R + r) * S + s) * C/G + c. Times the codes of a filter, and summed over its taps, this is the sum of its
+/// accumulators: exact.
+struct TapSums {
+  const std::int8_t* x;  ///< [N, H, W, C]
+  std::int64_t* sum;     ///< [G, R, S, C/G]
+  Shape in, out;
+  FilterShape filter;
+  ConvGeometry conv;
+
+  QNUDGE_HOST_DEVICE std::int64_t taps() const { return conv.groups * filter.taps(); }
+  /// The sum of image i / taps() at tap i % taps().
+  QNUDGE_HOST_DEVICE std::int64_t operator()(std::int64_t i) const {
+    const std::int64_t n = i / taps(), j = i % taps();
+    const std::int64_t c = j % filter.c, s = j / filter.c % filter.s, r = j / (filter.c * filter.s) % filter.r;
+    const std::int64_t channel = j / filter.taps() * filter.c + c;
+    const Window& g = conv.window;
+    std::int64_t total = 0;
+    for (std::int64_t oy = 0; oy < out.h; ++oy) {
+      const std::int64_t at_y = oy * g.stride_h + r * g.dilation_h - g.pad_top;
+      if (at_y < 0 || at_y % conv.spread_h != 0 || at_y / conv.spread_h >= in.h) continue;
+      for (std::int64_t ox = 0; ox < out.w; ++ox) {
+        const std::int64_t at_x = ox * g.stride_w + s * g.dilation_w - g.pad_left;
+        if (at_x < 0 || at_x % conv.spread_w != 0 || at_x / conv.spread_w >= in.w) continue;
+        total += x[((n * in.h + at_y / conv.spread_h) * in.w + at_x / conv.spread_w) * in.c + channel];
+      }
+    }
+    return total;
+  }
+};
+
+}  // namespace qnudge

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+
+#include "qnudge/core/host_device.hpp"
+#include "qnudge/kernels/score.hpp"
+
+namespace qnudge {
+
+/// Logits of one image and candidate, from fp32 or from codes; read one at a time, so that the rules of score.hpp work on
+/// either.
+struct LogitRow {
+  const float* values;           ///< or nullptr
+  const std::int8_t* codes;      ///< or nullptr
+  float scale;                   ///< of the codes, 2^exponent
+  std::int64_t channels, pitch;  ///< class k is channel k % channels of pixel k / channels; pixels are `pitch` apart
+
+  QNUDGE_HOST_DEVICE float operator[](std::int64_t k) const {
+    const std::int64_t at = k < channels ? k : k / channels * pitch + k % channels;
+    return values != nullptr ? values[at] : static_cast<float>(codes[at]) * scale;
+  }
+};
+
+/// Network outputs of a chunk, [N, pixels, P, channels]; most networks have one pixel.
+struct LogitRows {
+  const float* values;       ///< or nullptr
+  const std::int8_t* codes;  ///< or nullptr
+  float scale;               ///< of the codes
+  std::int64_t pixels, candidates, channels;
+
+  QNUDGE_HOST_DEVICE std::int64_t classes() const { return pixels * channels; }
+  QNUDGE_HOST_DEVICE LogitRow row(std::int64_t n, std::int64_t p) const {
+    const std::int64_t at = (n * pixels * candidates + p) * channels;
+    return {values != nullptr ? values + at : nullptr, codes != nullptr ? codes + at : nullptr, scale, channels,
+            candidates * channels};
+  }
+};
+
+/// What scoring needs of each image.
+struct ScoringData {
+  const std::int32_t* labels;            ///< [N]
+  const std::int32_t* probability;       ///< [N, classes] Q30, or nullptr: no `kl`
+  const std::int64_t* negative_entropy;  ///< [N] Q16, or nullptr
+
+  QNUDGE_HOST_DEVICE const std::int32_t* row(std::int64_t n, std::int64_t classes) const {
+    return probability != nullptr ? probability + n * classes : nullptr;
+  }
+  QNUDGE_HOST_DEVICE std::int64_t entropy(std::int64_t n) const {
+    return negative_entropy != nullptr ? negative_entropy[n] : 0;
+  }
+};
+
+/// Fitness of candidate p on image n of a chunk; the sum over images is left to the caller, who adds integers.
+struct ScoreCandidates {
+  LogitRows logits;
+  ScoringData data;  ///< of the chunk's first image on
+  ScoreRule rule;
+  std::int64_t images;
+  std::int64_t candidates;  ///< scored, at most those of the logits
+  std::int64_t* fitness;    ///< [candidates], added to
+
+  QNUDGE_HOST_DEVICE std::int64_t score(std::int64_t n, std::int64_t p) const {
+    return rule(logits.row(n, p), data.labels[n], data.row(n, rule.classes), data.entropy(n));
+  }
+};
+
+/// One image of a whole evaluation. Element n.
+struct EvaluateImages {
+  LogitRows logits;
+  ScoringData data;
+  std::int32_t* predicted;      ///< [N]
+  std::int64_t* cross_entropy;  ///< [N] Q16
+  std::int64_t* kl;             ///< [N] Q16; 0 without reference logits
+
+  QNUDGE_HOST_DEVICE void operator()(std::int64_t n) const {
+    const LogitRow row = logits.row(n, 0);
+    const std::int64_t classes = logits.classes();
+    predicted[n] = argmax(row, classes);
+    cross_entropy[n] = cross_entropy_q16(row, classes, data.labels[n]);
+    kl[n] = data.probability == nullptr ? 0 : kl_q16(row, classes, data.row(n, classes), data.entropy(n));
+  }
+};
+
+}  // namespace qnudge
