@@ -14,21 +14,10 @@ HostImages::HostImages(const IntNetwork& network, const ImageSet& set, std::int6
       image_size_(network.nodes.front().shape.size()),
       outputs_(network.output_size()),
       labels_(set.labels) {
-  require(count_ > 0 && count_ <= kMaxImages, ErrorKind::usage, "an image set has {} images; 1 to {} are possible",
-          count_, kMaxImages);
-  require(set.codes.size() == static_cast<std::size_t>(count_ * image_size_) &&
-              labels_.size() == static_cast<std::size_t>(count_),
-          ErrorKind::internal, "image set of {} images has {} codes and {} labels", count_, set.codes.size(),
-          labels_.size());
+  check_image_set(network, set);
   codes_.assign(static_cast<std::size_t>(tiles() * tile_ * image_size_), 0);
   std::copy(set.codes.begin(), set.codes.end(), codes_.begin());
-  const auto bad = std::find_if(labels_.begin(), labels_.end(), [&](auto l) { return l < 0 || l >= outputs_; });
-  require(bad == labels_.end(), ErrorKind::input, "label {} does not fit a network with {} outputs",
-          bad == labels_.end() ? 0 : *bad, outputs_);
   if (set.reference_logits.empty()) return;
-  require(set.reference_logits.size() == static_cast<std::size_t>(count_ * outputs_), ErrorKind::internal,
-          "image set of {} images has {} reference logits, {} needed", count_, set.reference_logits.size(),
-          count_ * outputs_);
   probability_.resize(set.reference_logits.size());
   negative_entropy_.resize(static_cast<std::size_t>(count_));
   for (std::int64_t i = 0; i < count_; ++i) {

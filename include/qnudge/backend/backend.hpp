@@ -24,6 +24,9 @@ struct ImageSet {
   std::vector<std::int32_t> reference_logits;  ///< [count, outputs] Q16 of the float model; empty: no `kl`
 };
 
+/// Throws Error for sizes that contradict each other or the network, and for labels without an output.
+void check_image_set(const IntNetwork& network, const ImageSet& set);
+
 /// An ImageSet held by one session; made by Session::upload.
 class ResidentImages {
  public:

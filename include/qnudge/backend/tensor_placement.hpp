@@ -23,8 +23,8 @@ struct TensorPlacement {
   std::size_t bytes = 0;  ///< of the arena
 };
 
-/// Places what `steps` write. `bytes`: by node. `outside`: by node, lives elsewhere and takes no space. `kept`: by node,
-/// survives to the end. A step's output never shares bytes with anything that the step reads.
+/// Places what `steps` write. `bytes`: by node. `outside`: by node, lives elsewhere and takes no space. `kept`: by
+/// node, survives to the end. A step's output never shares bytes with anything that the step reads.
 TensorPlacement place_tensors(std::span<const TensorStep> steps, std::span<const std::size_t> bytes,
                               const std::vector<bool>& outside, const std::vector<bool>& kept);
 

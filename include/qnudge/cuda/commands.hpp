@@ -37,8 +37,8 @@ struct RunConv {
 
 /// op(i) for every i in [0, count), in any order.
 struct ForEach {
-  using Op = std::variant<AddCodes, AddSharedCodes, ClampCodes, LookupCodes, ConcatCodes, MaxPoolCodes, AveragePoolCodes,
-                          EvaluateImages>;
+  using Op = std::variant<AddCodes, AddSharedCodes, ClampCodes, LookupCodes, ConcatCodes, MaxPoolCodes,
+                          AveragePoolCodes, EvaluateImages>;
   Op op;
   std::int64_t count;
 };
@@ -101,8 +101,8 @@ struct Join {
   int stream;
 };
 
-using Command =
-    std::variant<RunConv, ForEach, ForEachDrawing, SumTaps, Score, Rank, EndGeneration, FillBytes, CopyBytes, Fork, Join>;
+using Command = std::variant<RunConv, ForEach, ForEachDrawing, SumTaps, Score, Rank, EndGeneration, FillBytes,
+                             CopyBytes, Fork, Join>;
 
 /// Commands in order, each on one of a few streams; order holds within a stream, Fork and Join order streams.
 struct Program {

@@ -40,6 +40,8 @@ class Device {
   virtual void run(const Program& program) = 0;
   /// Enqueues `program` `times` times; before each, gives up if `stop` is set. Returns how often it was enqueued.
   virtual std::int32_t repeat(const Program& program, std::int32_t times, const StopFlag& stop) = 0;
+  /// Sum of `count` integers, after everything enqueued before.
+  virtual std::int64_t sum(const std::int64_t* values, std::int64_t count) = 0;
   /// Waits for everything enqueued before; throws Error(kind device) if the device reports that something failed.
   virtual void wait() = 0;
 };

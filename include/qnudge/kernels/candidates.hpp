@@ -12,7 +12,8 @@
 /// candidates share is [N, H, W, C]. Pooling, clamping and tables need no rule of their own: P * C are their channels.
 namespace qnudge {
 
-/// AddCodes with one operand that all candidates share: code[i] = clamp(rint(a[i] * m_a + b[pixel, c] * m_b), low, high).
+/// AddCodes with one operand that all candidates share: code[i] = clamp(rint(a[i] * m_a + b[pixel, c] * m_b), low,
+/// high).
 struct AddSharedCodes {
   const std::int8_t* a;  ///< [pixels, P, C]
   const std::int8_t* b;  ///< [pixels, C]

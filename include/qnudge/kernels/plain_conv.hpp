@@ -10,10 +10,10 @@
 
 namespace qnudge {
 
-/// One output element of a convolution over candidates, by definition: tensors [N, H, W, P, C], filters [P, K, R, S, C/G].
-/// The candidate strides say what candidates share: 0 for one tensor or filter that serves them all.
-/// y[i] as code = clamp(rint(t * m[k]), low, high), or as fp32 t * m[k], max(0, .) if low is 0; with `add`
-/// clamp(rint(code * m_conv + residual[i] * m_residual), add_low, add_high).
+/// One output element of a convolution over candidates, by definition: tensors [N, H, W, P, C], filters [P, K, R, S,
+/// C/G]. The candidate strides say what candidates share: 0 for one tensor or filter that serves them all. y[i] as code
+/// = clamp(rint(t * m[k]), low, high), or as fp32 t * m[k], max(0, .) if low is 0; with `add` clamp(rint(code * m_conv
+/// + residual[i] * m_residual), add_low, add_high).
 struct PlainConv {
   const std::int8_t* x;         ///< [N, H, W, C] if `input_candidates` is 1, else [N, H, W, P, C]
   const std::int8_t* w;         ///< [K, R, S, C/G], or [P, K, R, S, C/G] if `filter_stride` is its size
@@ -68,10 +68,10 @@ struct PlainConv {
       return;
     }
     const std::int8_t own = to_code(v, low, high);
-    code[i] = residual == nullptr ? own
-                                  : to_code(static_cast<float>(own) * m_conv +
-                                                static_cast<float>(residual[i]) * m_residual,
-                                            add_low, add_high);
+    code[i] = residual == nullptr
+                  ? own
+                  : to_code(static_cast<float>(own) * m_conv + static_cast<float>(residual[i]) * m_residual, add_low,
+                            add_high);
   }
 };
 

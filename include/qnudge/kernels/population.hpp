@@ -21,9 +21,9 @@ struct PopulationCounters {
 /// How a genome arises from its parent: one Philox block of four words serves four consecutive weights.
 struct GenomeRule {
   MutationRule mutation;
-  const std::int16_t* targets;   ///< [genes] Q8 residual targets; nullptr for uniform mutation
-  const std::uint8_t* frozen;    ///< [K] 1: constant channel, codes 0
-  std::int64_t genes, taps;      ///< K * taps, weights of one output channel
+  const std::int16_t* targets;  ///< [genes] Q8 residual targets; nullptr for uniform mutation
+  const std::uint8_t* frozen;   ///< [K] 1: constant channel, codes 0
+  std::int64_t genes, taps;     ///< K * taps, weights of one output channel
   std::uint64_t seed;
   std::uint32_t layer;
 
@@ -36,8 +36,8 @@ struct GenomeRule {
 
   /// Weights 4 * block .. 4 * block + 3 of `to` <- mutated `from`; the two may be the same genome.
   template <class Philox>
-  QNUDGE_HOST_DEVICE void operator()(const Philox& philox, const std::int8_t* from, std::int8_t* to,
-                                     std::int64_t block, std::int32_t offspring, std::int32_t generation) const {
+  QNUDGE_HOST_DEVICE void operator()(const Philox& philox, const std::int8_t* from, std::int8_t* to, std::int64_t block,
+                                     std::int32_t offspring, std::int32_t generation) const {
     const DrawAddress at{static_cast<std::uint32_t>(offspring), static_cast<std::uint32_t>(generation), layer,
                          Purpose::mutate};
     const U32x4 words = draw_block(philox, seed, at, static_cast<std::uint32_t>(block));

@@ -8,8 +8,8 @@
 
 namespace qnudge {
 
-/// Logits of one image and candidate, from fp32 or from codes; read one at a time, so that the rules of score.hpp work on
-/// either.
+/// Logits of one image and candidate, from fp32 or from codes; read one at a time, so that the rules of score.hpp work
+/// on either.
 struct LogitRow {
   const float* values;           ///< or nullptr
   const std::int8_t* codes;      ///< or nullptr
@@ -30,6 +30,14 @@ struct LogitRows {
   std::int64_t pixels, candidates, channels;
 
   QNUDGE_HOST_DEVICE std::int64_t classes() const { return pixels * channels; }
+  /// Without the first `images`.
+  LogitRows from(std::int64_t images) const {
+    LogitRows rest = *this;
+    const std::int64_t skip = images * pixels * candidates * channels;
+    if (rest.values != nullptr) rest.values += skip;
+    if (rest.codes != nullptr) rest.codes += skip;
+    return rest;
+  }
   QNUDGE_HOST_DEVICE LogitRow row(std::int64_t n, std::int64_t p) const {
     const std::int64_t at = (n * pixels * candidates + p) * channels;
     return {values != nullptr ? values + at : nullptr, codes != nullptr ? codes + at : nullptr, scale, channels,

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+#include "device_network.hpp"
+
+#include <algorithm>
+
+namespace qnudge::cuda {
+
+std::vector<Shape> physical_shapes(const IntNetwork& network) {
+  std::vector<Shape> shapes;
+  for (const IntNode& node : network.nodes) {
+    switch (node.op) {
+      case IntOp::view:
+      case IntOp::add:
+      case IntOp::clamp:
+      case IntOp::lookup:
+        shapes.push_back(shapes[static_cast<std::size_t>(node.inputs[0])]);
+        break;
+      default:
+        shapes.push_back(node.shape);
+    }
+  }
+  return shapes;
+}
+
+DeviceNetwork::DeviceNetwork(Device& device, const IntNetwork& network)
+    : device_(device),
+      network_(network),
+      layers_(network.layers.size()),
+      tables_(network.nodes.size()),
+      pool_multipliers_(network.nodes.size()),
+      physical_(physical_shapes(network)) {
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    const FilterShape& filter = network_.layers[l].filter;
+    const std::string& name = network_.layers[l].name;
+    layers_[l].codes = {device_, static_cast<std::size_t>(filter.size()), "the codes of layer '" + name + "'"};
+    layers_[l].bias = {device_, static_cast<std::size_t>(filter.k), "the biases of layer '" + name + "'"};
+    layers_[l].multiplier = {device_, static_cast<std::size_t>(filter.k), "the multipliers of layer '" + name + "'"};
+    upload_layer(static_cast<int>(l));
+  }
+  for (std::size_t i = 0; i < network_.nodes.size(); ++i) {
+    const IntNode& node = network_.nodes[i];
+    if (node.op == IntOp::lookup) tables_[i] = {device_, std::span(node.table), "the table of '" + node.name + "'"};
+    if (node.op != IntOp::average_pool) continue;
+    const std::vector<float> varying = qnudge::pool_multipliers(network_, node);
+    if (!varying.empty()) pool_multipliers_[i] = {device_, std::span(varying), "the divisors of '" + node.name + "'"};
+  }
+}
+
+const float* DeviceNetwork::pool_multipliers(int node) const {
+  const auto& varying = pool_multipliers_[static_cast<std::size_t>(node)];
+  return varying.size() > 0 ? varying.data() : nullptr;
+}
+
+void DeviceNetwork::set_layer(int layer, const LayerParams& params) {
+  network_.layer(layer).params = params;
+  upload_layer(layer);
+}
+
+void DeviceNetwork::upload_layer(int layer) {
+  const LayerParams& params = network_.layer(layer).params;
+  const DeviceLayer& resident = layers_[static_cast<std::size_t>(layer)];
+  resident.codes.set(params.codes);
+  resident.bias.set(std::vector<float>(params.bias.begin(), params.bias.end()));
+  resident.multiplier.set(params.multiplier);
+}
+
+}  // namespace qnudge::cuda

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "chunk_program.hpp"
+#include "device_images.hpp"
+#include "device_population.hpp"
+#include "qnudge/backend/layer_plan.hpp"
+#include "qnudge/cuda/engine.hpp"
+
+namespace qnudge::cuda {
+
+/// The search of one layer as programs: the prefix once, then one recorded program per generation.
+class EngineSearch : public LayerSearch {
+ public:
+  EngineSearch(const DeviceNetwork& network, int layer, std::shared_ptr<const DeviceImages> images,
+               const PopulationOptions& options, std::span<const std::int16_t> residual_targets,
+               const EngineOptions& engine);
+
+  void start() override;
+  void restore(const PopulationState& state) override { population_.restore(state); }
+  std::int32_t chunks() const override { return population_.chunks(); }
+  void mutate(std::int32_t chunk) override;
+  void evaluate(std::int32_t chunk) override;
+  void select() override;
+  /// Records `body` once and enqueues it for every generation; returns when the device is done.
+  void repeat(std::int32_t limit, const StopFlag& stop, const std::function<void()>& body) override;
+  PopulationState save() const override { return population_.save(); }
+  std::vector<GenerationRecord> take_history() override { return population_.take_history(); }
+  const Mailbox& mailbox() const override { return population_.mailbox(); }
+
+ private:
+  std::byte* cached(std::size_t cut, std::int64_t image) const;
+  void fill_cache(const EngineOptions& engine);
+  void prepare_suffix(const EngineOptions& engine);
+  /// Appends the fitness of the resident chunk's first `candidates` filters.
+  void append_scores(Program& program, std::int32_t candidates, std::int64_t* fitness) const;
+  void record(Program& program, const std::function<void()>& body);
+  Program& recorded();
+
+  const DeviceNetwork& network_;
+  Device& device_;
+  const std::shared_ptr<const DeviceImages> images_;
+  const LayerPlan plan_;
+  const ScoreRule rule_;
+  DevicePopulation population_;
+  DeviceArray<float> wide_bias_, wide_multiplier_;  // [P, K]
+  std::vector<DeviceArray<std::int8_t>> cache_;     // by cut: [count, HWC]; empty for the input itself
+  std::unique_ptr<ChunkProgram> suffix_;
+  std::vector<Memory> arenas_;  // one per stream
+  Program* recording_ = nullptr;
+};
+
+}  // namespace qnudge::cuda

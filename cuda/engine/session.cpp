@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+#include "session.hpp"
+
+#include <numeric>
+
+#include "layer_search.hpp"
+#include "qnudge/backend/layer_plan.hpp"
+#include "qnudge/core/error.hpp"
+
+namespace qnudge::cuda {
+namespace {
+
+std::vector<int> all_nodes(const IntNetwork& network) {
+  std::vector<int> nodes(network.nodes.size());
+  std::iota(nodes.begin(), nodes.end(), 0);
+  return nodes;
+}
+
+/// A program without candidates, with its arena, run one chunk at a time on stream 0.
+class PlainRun {
+ public:
+  PlainRun(Device& device, const DeviceNetwork& network, const ChunkSpec& spec)
+      : program_(network, spec),
+        arena_(device.allocate(program_.arena_bytes(), "the activations")),
+        table_(program_.tensors(arena_.get())) {}
+
+  /// Appends the nodes for the images from `first` on.
+  void append(Program& program, const DeviceImages& images, std::int64_t first) {
+    table_.front() = images.codes(first);
+    program_.append(program, 0, arena_.get(), table_, {});
+  }
+  const ChunkProgram& nodes() const { return program_; }
+  const TensorTable& table() const { return table_; }
+
+ private:
+  ChunkProgram program_;
+  Memory arena_;
+  TensorTable table_;
+};
+
+}  // namespace
+
+ChunkLimits chunk_limits(const Device& device, const EngineOptions& options, int streams) {
+  ChunkLimits limits;
+  limits.streams = streams;
+  limits.images = options.images_per_chunk;
+  // An eighth stays free for workspaces, plans and whatever else uses the device.
+  limits.bytes =
+      options.memory_bytes > 0 ? static_cast<std::size_t>(options.memory_bytes) : device.free_bytes() / 8 * 7;
+  return limits;
+}
+
+EngineSession::EngineSession(std::shared_ptr<Device> device, const EngineOptions& options, const IntNetwork& network)
+    : device_(std::move(device)), options_(options), network_(*device_, network) {}
+
+const DeviceImages& EngineSession::images_of(const ImagesHandle& handle) const {
+  const auto* images = dynamic_cast<const DeviceImages*>(handle.get());
+  require(images != nullptr, ErrorKind::internal, "the image set belongs to another backend");
+  return *images;
+}
+
+ImagesHandle EngineSession::upload(const ImageSet& images) {
+  return std::make_shared<DeviceImages>(*device_, network_.description(), images);
+}
+
+Evaluation EngineSession::evaluate(const ImagesHandle& handle) {
+  const DeviceImages& images = images_of(handle);
+  const IntNetwork& n = network_.description();
+  const std::int64_t size =
+      choose_chunk(network_, all_nodes(n), 1, images.count(), chunk_limits(*device_, options_, 1));
+  PlainRun run(*device_, network_, {.nodes = all_nodes(n), .external = {0}, .kept = {n.output}, .images = size});
+  const auto count = static_cast<std::size_t>(images.count());
+  const DeviceArray<std::int32_t> predicted(*device_, count, "the predictions");
+  const DeviceArray<std::int64_t> cross_entropy(*device_, count, "the losses"), kl(*device_, count, "the losses");
+  Program program;
+  for (const ImageChunk& chunk : image_chunks(images.count(), size)) {
+    run.append(program, images, chunk.first);
+    program.add(0, ForEach{EvaluateImages{run.nodes().logits(run.table()), images.scoring(chunk.first),
+                                          predicted.data() + chunk.first, cross_entropy.data() + chunk.first,
+                                          kl.data() + chunk.first},
+                           size});
+  }
+  device_->run(program);
+  Evaluation total;
+  total.predicted = predicted.get();
+  total.cross_entropy = device_->sum(cross_entropy.data(), images.count());
+  total.kl = device_->sum(kl.data(), images.count());
+  const std::vector<std::int32_t> labels = images.labels();
+  for (std::size_t i = 0; i < count; ++i) total.correct += total.predicted[i] == labels[i] ? 1 : 0;
+  return total;
+}
+
+std::vector<double> EngineSession::accumulator_means(int layer, const ImagesHandle& handle) {
+  const DeviceImages& images = images_of(handle);
+  const IntNetwork& n = network_.description();
+  const Layer& l = n.layer(layer);
+  const LayerPlan plan = make_layer_plan(n, layer);
+  const int input = n.at(l.node).inputs[0];
+  const std::int64_t size = choose_chunk(network_, plan.prefix, 1, images.count(), chunk_limits(*device_, options_, 1));
+  PlainRun run(*device_, network_, {.nodes = plan.prefix, .external = {0}, .kept = {input}, .images = size});
+  const std::int64_t taps = l.conv.groups * l.filter.taps();
+  const DeviceArray<std::int64_t> sums(*device_, static_cast<std::size_t>(taps), "the sums of inputs");
+  Program program;
+  for (const ImageChunk& chunk : image_chunks(images.count(), size)) {
+    run.append(program, images, chunk.first);
+    const auto* x = reinterpret_cast<const std::int8_t*>(run.nodes().tensor(run.table(), input));
+    program.add(0,
+                SumTaps{{x + chunk.skip * l.in.size(), sums.data(), l.in, l.out, l.filter, l.conv}, size - chunk.skip});
+  }
+  device_->run(program);
+  const std::vector<std::int64_t> tap_sums = sums.get();
+  std::vector<double> means;
+  for (std::int64_t k = 0; k < l.filter.k; ++k) {
+    const std::int64_t group = k / (l.filter.k / l.conv.groups);
+    std::int64_t sum = 0;
+    for (std::int64_t j = 0; j < l.filter.taps(); ++j) {
+      sum += l.params.codes[static_cast<std::size_t>(k * l.filter.taps() + j)] *
+             tap_sums[static_cast<std::size_t>(group * l.filter.taps() + j)];
+    }
+    means.push_back(static_cast<double>(sum) / static_cast<double>(images.count() * l.out.h * l.out.w));
+  }
+  return means;
+}
+
+void EngineSession::visit_tensors(const ImagesHandle& handle, const TensorVisitor& visitor) {
+  const DeviceImages& images = images_of(handle);
+  const IntNetwork& n = network_.description();
+  const std::vector<int> nodes = all_nodes(n);
+  const std::int64_t size =
+      std::min<std::int64_t>(images.count(), options_.images_per_chunk > 0 ? options_.images_per_chunk : 8);
+  PlainRun run(*device_, network_, {.nodes = nodes, .external = {0}, .kept = nodes, .images = size});
+  std::vector<std::vector<std::uint8_t>> tensors(nodes.size());
+  for (const ImageChunk& chunk : image_chunks(images.count(), size)) {
+    Program program;
+    run.append(program, images, chunk.first);
+    device_->run(program);
+    for (int i : nodes) {
+      const std::int64_t bytes = n.at(i).shape.size() * (i == n.output && n.float_output() ? 4 : 1);
+      std::vector<std::uint8_t> part(static_cast<std::size_t>((size - chunk.skip) * bytes));
+      device_->download(part.data(), run.nodes().tensor(run.table(), i) + chunk.skip * bytes, part.size());
+      auto& tensor = tensors[static_cast<std::size_t>(i)];
+      tensor.insert(tensor.end(), part.begin(), part.end());
+    }
+  }
+  for (int i : nodes) visitor(i, tensors[static_cast<std::size_t>(i)]);
+}
+
+std::unique_ptr<LayerSearch> EngineSession::prepare(int layer, const ImagesHandle& handle,
+                                                    const PopulationOptions& options,
+                                                    std::span<const std::int16_t> residual_targets) {
+  images_of(handle).check(options.fitness);
+  return std::make_unique<EngineSearch>(network_, layer, std::dynamic_pointer_cast<const DeviceImages>(handle), options,
+                                        residual_targets, options_);
+}
+
+}  // namespace qnudge::cuda

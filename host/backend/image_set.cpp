@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+#include <algorithm>
+
+#include "qnudge/backend/backend.hpp"
+#include "qnudge/core/error.hpp"
+
+namespace qnudge {
+
+void check_image_set(const IntNetwork& network, const ImageSet& set) {
+  const std::int64_t outputs = network.output_size();
+  require(set.count > 0 && set.count <= kMaxImages, ErrorKind::usage,
+          "an image set has {} images; 1 to {} are possible", set.count, kMaxImages);
+  require(set.codes.size() == static_cast<std::size_t>(set.count * network.nodes.front().shape.size()) &&
+              set.labels.size() == static_cast<std::size_t>(set.count),
+          ErrorKind::internal, "image set of {} images has {} codes and {} labels", set.count, set.codes.size(),
+          set.labels.size());
+  const auto bad = std::find_if(set.labels.begin(), set.labels.end(), [&](auto l) { return l < 0 || l >= outputs; });
+  require(bad == set.labels.end(), ErrorKind::input, "label {} does not fit a network with {} outputs",
+          bad == set.labels.end() ? 0 : *bad, outputs);
+  require(set.reference_logits.empty() || set.reference_logits.size() == static_cast<std::size_t>(set.count * outputs),
+          ErrorKind::internal, "image set of {} images has {} reference logits, {} needed", set.count,
+          set.reference_logits.size(), set.count * outputs);
+}
+
+}  // namespace qnudge

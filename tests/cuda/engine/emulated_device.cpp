@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+#include "emulated_device.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <deque>
+#include <numeric>
+
+#include "qnudge/core/error.hpp"
+#include "qnudge/core/random123.hpp"
+#include "qnudge/cuda/plain_task.hpp"
+
+namespace qnudge::cuda::test {
+namespace {
+
+class EmulatedConv : public PreparedConv {
+ public:
+  EmulatedConv(const ConvTask& task, bool vendor) : task_(task), vendor_(vendor) {}
+  std::size_t workspace_bytes() const override { return 64; }
+  bool vendor() const override { return vendor_; }
+  const std::string& description() const override { return description_; }
+
+  void run(const ConvPointers& at) const {
+    std::memset(at.workspace, 0x5a, workspace_bytes());
+    const PlainConv op = plain_conv(task_, at);
+    for (std::int64_t i = 0; i < output_elements(task_); ++i) op(i);
+  }
+
+ private:
+  const ConvTask task_;
+  const bool vendor_;
+  const std::string description_ = "host functor";
+};
+
+/// f(i) for every i in [0, count) in some scattered order: what a device promises is no order at all.
+template <class F>
+void scattered(std::int64_t count, std::uint64_t draw, const F& f) {
+  if (count <= 0) return;
+  auto step = static_cast<std::int64_t>(draw % static_cast<std::uint64_t>(count)) | 1;
+  while (std::gcd(step, count) != 1) ++step;
+  std::int64_t i = static_cast<std::int64_t>(draw >> 32) % count;
+  for (std::int64_t n = 0; n < count; ++n, i = (i + step) % count) f(i);
+}
+
+struct Execute {
+  std::uint64_t draw;
+
+  void operator()(const RunConv& c) const { dynamic_cast<const EmulatedConv&>(*c.conv).run(c.at); }
+  void operator()(const ForEach& c) const {
+    std::visit([&](const auto& op) { scattered(c.count, draw, op); }, c.op);
+  }
+  void operator()(const ForEachDrawing& c) const {
+    std::visit([&](const auto& op) { scattered(c.count, draw, [&](std::int64_t i) { op(Random123Philox{}, i); }); },
+               c.op);
+  }
+  void operator()(const SumTaps& c) const {
+    for (std::int64_t i = 0; i < c.images * c.op.taps(); ++i) c.op.sum[i % c.op.taps()] += c.op(i);
+  }
+  void operator()(const Score& c) const {
+    for (std::int64_t n = 0; n < c.op.images; ++n) {
+      for (std::int64_t p = 0; p < c.op.candidates; ++p) c.op.fitness[p] += c.op.score(n, p);
+    }
+  }
+  void operator()(const Rank& c) const {
+    std::vector<std::int32_t> entries(static_cast<std::size_t>(c.op.mu + c.op.lambda));
+    std::iota(entries.begin(), entries.end(), 0);
+    std::sort(entries.begin(), entries.end(), c.op.fitter());
+    c.op(entries.data());
+  }
+  void operator()(const EndGeneration& c) const {
+    c.history[c.counters->generation - c.first_generation] = c.record();
+    ++c.counters->generation;
+    c.mailbox->best = c.parent_fitness[0];
+    c.mailbox->candidate_images += c.candidate_images;
+    c.mailbox->generation = c.counters->generation;
+  }
+  void operator()(const FillBytes& c) const { std::memset(c.to, c.value, c.bytes); }
+  void operator()(const CopyBytes& c) const { std::memcpy(c.to, c.from, c.bytes); }
+  void operator()(const Fork&) const {}
+  void operator()(const Join&) const {}
+};
+
+}  // namespace
+
+Memory EmulatedDevice::allocate(std::size_t bytes, const std::string& what) {
+  require(bytes <= free_bytes(), ErrorKind::device, "device memory ran out: {} need {} bytes, {} are free", what, bytes,
+          free_bytes());
+  *used_ += bytes;
+  auto* data = static_cast<std::byte*>(std::calloc(std::max<std::size_t>(bytes, 1), 1));
+  return {data, [bytes, used = used_](std::byte* p) {
+            std::free(p);
+            *used -= bytes;
+          }};
+}
+
+void EmulatedDevice::upload(void* to, const void* from, std::size_t bytes) {
+  if (bytes > 0) std::memcpy(to, from, bytes);
+}
+
+void EmulatedDevice::download(void* to, const void* from, std::size_t bytes) {
+  if (bytes > 0) std::memcpy(to, from, bytes);
+}
+
+ConvHandle EmulatedDevice::prepare_conv(const ConvTask& task, int) {
+  return std::make_shared<EmulatedConv>(task, options_.fuses);
+}
+
+void EmulatedDevice::run(const Program& program) {
+  // Per stream the steps still to do; a Fork waits in its target's queue for stream 0, a Join in stream 0's for
+  // another.
+  std::vector<std::deque<std::size_t>> queues(static_cast<std::size_t>(options_.streams));
+  for (std::size_t i = 0; i < program.steps.size(); ++i) {
+    const auto& step = program.steps[i];
+    if (const auto* fork = std::get_if<Fork>(&step.command))
+      queues[static_cast<std::size_t>(fork->stream)].push_back(i);
+    else
+      queues[static_cast<std::size_t>(step.stream)].push_back(i);
+  }
+  const auto waits_for = [&](std::size_t step, std::size_t stream) {
+    return !queues[stream].empty() && queues[stream].front() < step;
+  };
+  std::size_t left = program.steps.size();
+  while (left > 0) {
+    const std::size_t stream = random_() % queues.size();
+    if (queues[stream].empty()) continue;
+    const std::size_t i = queues[stream].front();
+    const Command& command = program.steps[i].command;
+    const auto* join = std::get_if<Join>(&command);
+    if (std::holds_alternative<Fork>(command) && waits_for(i, 0)) continue;
+    if (join != nullptr && waits_for(i, static_cast<std::size_t>(join->stream))) continue;
+    std::visit(Execute{random_()}, command);
+    ++commands_;
+    queues[stream].pop_front();
+    --left;
+  }
+}
+
+std::int32_t EmulatedDevice::repeat(const Program& program, std::int32_t times, const StopFlag& stop) {
+  std::int32_t done = 0;
+  for (; done < times && !stop; ++done) run(program);
+  return done;
+}
+
+std::int64_t EmulatedDevice::sum(const std::int64_t* values, std::int64_t count) {
+  return std::accumulate(values, values + count, std::int64_t{0});
+}
+
+}  // namespace qnudge::cuda::test

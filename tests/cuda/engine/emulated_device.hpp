@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <memory>
+#include <random>
+
+#include "qnudge/cuda/device.hpp"
+
+namespace qnudge::cuda::test {
+
+struct EmulationOptions {
+  int streams = 1;
+  std::uint64_t seed = 1;         ///< of the order in which streams advance
+  bool fuses = true;              ///< convolutions claim to be a vendor's, so that additions are fused into them
+  std::size_t memory = 1u << 30;  ///< bytes that can be allocated
+};
+
+/// A device whose commands the host executes with the very functors of the kernels. Streams advance in a random order
+/// that respects Fork and Join, so that a missing dependency shows.
+class EmulatedDevice : public Device {
+ public:
+  explicit EmulatedDevice(const EmulationOptions& options) : options_(options), random_(options.seed) {}
+
+  std::string description() const override { return "emulated"; }
+  std::size_t free_bytes() const override { return options_.memory - *used_; }
+  int streams() const override { return options_.streams; }
+  Memory allocate(std::size_t bytes, const std::string& what) override;
+  std::shared_ptr<Mailbox> allocate_mailbox() override { return std::make_shared<Mailbox>(); }
+  void upload(void* to, const void* from, std::size_t bytes) override;
+  void download(void* to, const void* from, std::size_t bytes) override;
+  ConvHandle prepare_conv(const ConvTask& task, int code_bits) override;
+  void run(const Program& program) override;
+  std::int32_t repeat(const Program& program, std::int32_t times, const StopFlag& stop) override;
+  std::int64_t sum(const std::int64_t* values, std::int64_t count) override;
+  void wait() override {}
+
+  std::size_t bytes_in_use() const { return *used_; }
+  std::int64_t commands() const { return commands_; }  ///< executed so far
+
+ private:
+  const EmulationOptions options_;
+  std::mt19937_64 random_;
+  std::shared_ptr<std::size_t> used_ = std::make_shared<std::size_t>(0);
+  std::int64_t commands_ = 0;
+};
+
+}  // namespace qnudge::cuda::test
