@@ -2,7 +2,7 @@
 // cuRAND's side of the comparison: a file of its own, since its names clash with Random123's.
 #include "curand_block.hpp"
 
-#include "cuda/philox.hpp"
+#include "cuda/runtime/philox.hpp"
 
 namespace qnudge::test {
 

@@ -3,13 +3,15 @@
 
 #include <cstdint>
 
+#include "qnudge/core/host_device.hpp"
+
 namespace qnudge {
 
 /// Extent of one sample in NHWC. A one-dimensional signal of length L has h = L, w = 1.
 struct Shape {
   std::int64_t h = 1, w = 1, c = 1;
 
-  std::int64_t size() const { return h * w * c; }
+  QNUDGE_HOST_DEVICE std::int64_t size() const { return h * w * c; }
   friend bool operator==(const Shape&, const Shape&) = default;
 };
 

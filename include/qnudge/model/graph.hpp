@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "qnudge/core/host_device.hpp"
 #include "qnudge/core/shape.hpp"
 
 namespace qnudge {
@@ -53,8 +54,8 @@ struct ConvGeometry {
 /// Filter extents; K output channels, C input channels per group. Weights are linear in KRSC.
 struct FilterShape {
   std::int64_t k = 0, r = 0, s = 0, c = 0;
-  std::int64_t taps() const { return r * s * c; }  ///< weights of one output channel
-  std::int64_t size() const { return k * taps(); }
+  QNUDGE_HOST_DEVICE std::int64_t taps() const { return r * s * c; }  ///< weights of one output channel
+  QNUDGE_HOST_DEVICE std::int64_t size() const { return k * taps(); }
   friend bool operator==(const FilterShape&, const FilterShape&) = default;
 };
 

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+#include <cuda_runtime_api.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cuda_device.hpp"
+#include "diagnosis.hpp"
+#include "qnudge/core/error.hpp"
+#include "qnudge/cuda/devices.hpp"
+#include "qnudge/cuda/engine.hpp"
+
+namespace qnudge {
+namespace {
+
+CudaDeviceInfo device_info(int ordinal) {
+  CudaDeviceInfo info;
+  info.ordinal = ordinal;
+  cudaDeviceProp properties{};
+  const cudaError_t status = cudaGetDeviceProperties(&properties, ordinal);
+  if (status != cudaSuccess) {
+    info.name = "unknown";
+    info.problem = cudaGetErrorString(status);
+    return info;
+  }
+  info.name = properties.name;
+  info.major = properties.major;
+  info.minor = properties.minor;
+  info.memory_bytes = static_cast<std::int64_t>(properties.totalGlobalMem);
+  info.problem = cuda::capability_problem(info);
+  return info;
+}
+
+}  // namespace
+
+CudaStatus cuda_status() {
+  CudaStatus status;
+  cudaRuntimeGetVersion(&status.runtime);
+  cudaDriverGetVersion(&status.driver);
+  int count = 0;
+  const cudaError_t first_call = cudaGetDeviceCount(&count);
+  for (int d = 0; first_call == cudaSuccess && d < count; ++d) status.devices.push_back(device_info(d));
+  cudaGetLastError();
+  status.problem = cuda::status_problem(first_call, status);
+  return status;
+}
+
+std::unique_ptr<Backend> make_cuda_backend(const CudaOptions& options) {
+  const CudaStatus status = cuda_status();
+  require(status.problem.empty(), ErrorKind::device, "backend 'cuda': {}", status.problem);
+  const auto usable = std::find_if(status.devices.begin(), status.devices.end(),
+                                   [](const CudaDeviceInfo& d) { return d.problem.empty(); });
+  auto planner = cuda::make_plain_planner("not yet");
+  auto device = std::make_shared<cuda::CudaDevice>(usable->ordinal, usable->name, options.streams, std::move(planner));
+  return cuda::make_engine(std::move(device), {options.images_per_chunk, options.memory_bytes});
+}
+
+}  // namespace qnudge

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <memory>
+#include <string>
+
+#include "qnudge/cuda/commands.hpp"
+
+namespace qnudge::cuda {
+
+/// A convolution that a stream can run.
+class DeviceConv : public PreparedConv {
+ public:
+  virtual void enqueue(const ConvPointers& at, int stream_index, cudaStream_t stream) const = 0;
+};
+
+/// Makes convolutions for one device; remembers those it has made.
+class ConvPlanner {
+ public:
+  virtual ~ConvPlanner() = default;
+  virtual std::shared_ptr<const DeviceConv> prepare(const ConvTask& task, int code_bits) = 0;
+  virtual std::string description() const = 0;  ///< of the vendor's library
+};
+
+/// Every convolution by the plain kernel; `reason` says why no vendor serves.
+std::unique_ptr<ConvPlanner> make_plain_planner(std::string reason);
+
+}  // namespace qnudge::cuda

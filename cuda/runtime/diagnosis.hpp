@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <string>
+
+#include "qnudge/cuda/devices.hpp"
+
+namespace qnudge::cuda {
+
+/// Why a device of this capability cannot run qnudge's kernels; empty if it can.
+std::string capability_problem(const CudaDeviceInfo& device);
+
+/// Why nothing can run, given what the first call of the runtime said and what was found; empty if something can.
+std::string status_problem(cudaError_t first_call, const CudaStatus& found);
+
+/// "13.0" of 13000.
+std::string version_text(int version);
+
+}  // namespace qnudge::cuda

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+// Grid-stride loops over the shared functors.
+#include <algorithm>
+
+#include "check.hpp"
+#include "launch.hpp"
+#include "philox.hpp"
+
+namespace qnudge::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+
+template <class Op>
+__global__ void __launch_bounds__(kThreads) for_each_kernel(std::int64_t count, Op op) {
+  const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * kThreads;
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < count; i += stride) op(i);
+}
+
+template <class Op>
+__global__ void __launch_bounds__(kThreads) for_each_drawing_kernel(std::int64_t count, Op op) {
+  const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * kThreads;
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < count; i += stride) {
+    op(CurandPhilox{}, i);
+  }
+}
+
+__global__ void __launch_bounds__(kThreads) sum_taps_kernel(std::int64_t count, TapSums op) {
+  const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * kThreads;
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < count; i += stride) {
+    atomicAdd(reinterpret_cast<unsigned long long*>(op.sum + i % op.taps()), static_cast<unsigned long long>(op(i)));
+  }
+}
+
+/// Enough blocks to fill any device several times over; the loop's stride does the rest.
+unsigned blocks_for(std::int64_t count) {
+  constexpr std::int64_t kMaxBlocks = 65535;
+  return static_cast<unsigned>(std::min((count + kThreads - 1) / kThreads, kMaxBlocks));
+}
+
+}  // namespace
+
+void launch(const PlainConv& op, std::int64_t count, cudaStream_t stream) {
+  for_each_kernel<<<blocks_for(count), kThreads, 0, stream>>>(count, op);
+  QNUDGE_CUDA_CHECK(cudaGetLastError());
+}
+
+void launch(const ForEach& command, cudaStream_t stream) {
+  if (command.count == 0) return;
+  std::visit(
+      [&](const auto& op) { for_each_kernel<<<blocks_for(command.count), kThreads, 0, stream>>>(command.count, op); },
+      command.op);
+  QNUDGE_CUDA_CHECK(cudaGetLastError());
+}
+
+void launch(const ForEachDrawing& command, cudaStream_t stream) {
+  if (command.count == 0) return;
+  std::visit(
+      [&](const auto& op) {
+        for_each_drawing_kernel<<<blocks_for(command.count), kThreads, 0, stream>>>(command.count, op);
+      },
+      command.op);
+  QNUDGE_CUDA_CHECK(cudaGetLastError());
+}
+
+void launch(const SumTaps& command, cudaStream_t stream) {
+  const std::int64_t count = command.images * command.op.taps();
+  sum_taps_kernel<<<blocks_for(count), kThreads, 0, stream>>>(count, command.op);
+  QNUDGE_CUDA_CHECK(cudaGetLastError());
+}
+
+}  // namespace qnudge::cuda

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "qnudge/backend/backend.hpp"
+
+namespace qnudge {
+
+/// One GPU as `qnudge devices` shows it.
+struct CudaDeviceInfo {
+  int ordinal = 0;
+  std::string name;
+  int major = 0, minor = 0;  ///< compute capability
+  std::int64_t memory_bytes = 0;
+  std::string problem;  ///< why it cannot be used; empty if it can
+};
+
+/// What the CUDA backend finds on this machine.
+struct CudaStatus {
+  int driver = 0, runtime = 0;  ///< as CUDA counts: 13000 is 13.0; driver 0: none
+  std::string cudnn;            ///< version and place, or why there is none
+  bool has_cudnn = false;
+  std::vector<CudaDeviceInfo> devices;
+  std::string problem;  ///< why no device can be used, one sentence; empty if one can
+};
+
+/// Looks; throws nothing.
+CudaStatus cuda_status();
+
+struct CudaOptions {
+  std::int64_t images_per_chunk = 0;  ///< 0: chosen
+  std::int64_t memory_bytes = 0;      ///< for activations; 0: most of what is free
+  int streams = 4;
+};
+
+/// The first usable device. Throws Error(kind device) with CudaStatus::problem if there is none.
+std::unique_ptr<Backend> make_cuda_backend(const CudaOptions& options = {});
+
+}  // namespace qnudge
