@@ -18,6 +18,14 @@ __global__ void __launch_bounds__(kThreads) for_each_kernel(std::int64_t count, 
 }
 
 template <class Op>
+__global__ void __launch_bounds__(kThreads) for_each_pack_kernel(std::int64_t count, Op op) {
+  const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * kThreads;
+  for (std::int64_t j = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; j < count; j += stride) {
+    op.pack(j);
+  }
+}
+
+template <class Op>
 __global__ void __launch_bounds__(kThreads) for_each_drawing_kernel(std::int64_t count, Op op) {
   const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * kThreads;
   for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < count; i += stride) {
@@ -38,18 +46,28 @@ unsigned blocks_for(std::int64_t count) {
   return static_cast<unsigned>(std::min((count + kThreads - 1) / kThreads, kMaxBlocks));
 }
 
+template <class Op>
+void launch_op(const Op& op, std::int64_t count, cudaStream_t stream) {
+  if constexpr (requires { op.pack(count); }) {
+    if (op.packable(count)) {
+      const std::int64_t packs = count / CodePack::kSize;
+      for_each_pack_kernel<<<blocks_for(packs), kThreads, 0, stream>>>(packs, op);
+      return;
+    }
+  }
+  for_each_kernel<<<blocks_for(count), kThreads, 0, stream>>>(count, op);
+}
+
 }  // namespace
 
 void launch(const PlainConv& op, std::int64_t count, cudaStream_t stream) {
-  for_each_kernel<<<blocks_for(count), kThreads, 0, stream>>>(count, op);
+  launch_op(op, count, stream);
   QNUDGE_CUDA_CHECK(cudaGetLastError());
 }
 
 void launch(const ForEach& command, cudaStream_t stream) {
   if (command.count == 0) return;
-  std::visit(
-      [&](const auto& op) { for_each_kernel<<<blocks_for(command.count), kThreads, 0, stream>>>(command.count, op); },
-      command.op);
+  std::visit([&](const auto& op) { launch_op(op, command.count, stream); }, command.op);
   QNUDGE_CUDA_CHECK(cudaGetLastError());
 }
 

@@ -2,9 +2,11 @@
 #include "qnudge/cli/backends.hpp"
 
 #include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
 
 #include <array>
 
+#include "gpu.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/cpu/host_backend.hpp"
 
@@ -12,10 +14,11 @@ namespace qnudge {
 namespace {
 
 constexpr std::array<BackendEntry, 3> kBackends = {{
-    {"cuda", "NVIDIA GPU", nullptr},
-    {"host", "this processor, oneDNN", [](int threads) { return make_host_backend({.threads = threads}); }},
+    {"cuda", kGpuSummary, [](int) { return make_gpu_backend(); }, gpu_problem},
+    {"host", "this processor, oneDNN", [](int threads) { return make_host_backend({.threads = threads}); },
+     [] { return std::string(); }},
     {"reference", "plain integer loops, one thread: slow, the oracle of the others",
-     [](int) { return make_reference_backend(); }},
+     [](int) { return make_reference_backend(); }, [] { return std::string(); }},
 }};
 
 }  // namespace
@@ -32,10 +35,11 @@ std::vector<std::string> backend_names() {
 
 std::unique_ptr<Backend> make_backend(const std::string& name, int threads) {
   for (const BackendEntry& entry : kBackends) {
-    if (name != "auto" && name != entry.name) continue;
-    if (entry.make != nullptr) return entry.make(threads);
-    require(name == "auto", ErrorKind::device,
-            "backend '{}': this build of qnudge has no CUDA backend yet; use --backend host", name);
+    if (name == entry.name) return entry.make(threads);
+    if (name != "auto") continue;
+    const std::string problem = entry.problem();
+    if (problem.empty()) return entry.make(threads);
+    if (gpu_built()) spdlog::info("backend '{}' is passed by: {}", entry.name, problem);
   }
   fail(ErrorKind::usage, "backend '{}': unknown; known are {}", name, fmt::join(backend_names(), ", "));
 }

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "gpu.hpp"
 #include "qnudge/cli/backends.hpp"
 #include "qnudge/cli/command.hpp"
 #include "qnudge/core/error.hpp"
@@ -44,12 +45,14 @@ int run_devices(Terminal& terminal, const OutputOptions& output) {
                                  cores, cores == 1 ? "" : "s", onednn_version(), onednn_isa());
   text += faults.empty() ? "self-test  every convolution kernel equals plain integer arithmetic\n" : "";
   for (const std::string& fault : faults) text += fmt::format("self-test  {}\n", fault);
-  text += "backends\n";
+  text += gpu_text() + "backends\n";
+  json["cuda"] = gpu_json();
   json["backends"] = Json::object();
   for (const BackendEntry& entry : backend_table()) {
-    const bool built = entry.make != nullptr;
-    json["backends"][entry.name] = {{"summary", entry.summary}, {"built", built}};
-    text += fmt::format("  {:<9}  {}{}\n", entry.name, entry.summary, built ? "" : ": not part of this build");
+    const std::string problem = entry.problem();
+    json["backends"][entry.name] = {{"summary", entry.summary}, {"usable", problem.empty()}, {"problem", problem}};
+    text +=
+        fmt::format("  {:<9}  {}{}\n", entry.name, entry.summary, problem.empty() ? "" : "; not usable: " + problem);
   }
   terminal.out() << (output.json ? json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n' : text);
   return 0;

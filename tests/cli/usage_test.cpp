@@ -117,8 +117,8 @@ TEST(Usage, ModelAndDataMistakesExitWithThree) {
 
 TEST(Usage, CudaIsNotPartOfThisBuild) {
   const DiskProblem disk;
-  expect_refusal({"tune", disk.config(), "--backend", "cuda"}, 4, "no CUDA backend yet");
-  expect_refusal({"check", disk.config(), "--backends", "reference,cuda"}, 4, "no CUDA backend yet");
+  expect_refusal({"tune", disk.config(), "--backend", "cuda"}, 4, "backend 'cuda': ");
+  expect_refusal({"check", disk.config(), "--backends", "reference,cuda"}, 4, "backend 'cuda': ");
 }
 
 TEST(Usage, UnwritableOutputExitsWithTwo) {

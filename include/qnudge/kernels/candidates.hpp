@@ -22,9 +22,23 @@ struct AddSharedCodes {
   std::int64_t candidates, channels;
   std::int32_t low, high;
 
-  QNUDGE_HOST_DEVICE void operator()(std::int64_t i) const {
-    const std::int64_t pixel = i / (candidates * channels), c = i % channels;
-    code[i] = to_code(static_cast<float>(a[i]) * m_a + static_cast<float>(b[pixel * channels + c]) * m_b, low, high);
+  QNUDGE_HOST_DEVICE std::int8_t sum(std::int8_t u, std::int8_t v) const {
+    return to_code(static_cast<float>(u) * m_a + static_cast<float>(v) * m_b, low, high);
+  }
+  QNUDGE_HOST_DEVICE const std::int8_t* shared(std::int64_t i) const {
+    return b + i / (candidates * channels) * channels + i % channels;
+  }
+  QNUDGE_HOST_DEVICE void operator()(std::int64_t i) const { code[i] = sum(a[i], *shared(i)); }
+
+  bool packable(std::int64_t) const {
+    return channels % CodePack::kSize == 0 && CodePack::fits(a) && CodePack::fits(b) && CodePack::fits(code);
+  }
+  QNUDGE_HOST_DEVICE void pack(std::int64_t j) const {
+    const std::int64_t i = j * CodePack::kSize;
+    const CodePack u = CodePack::load(a + i), v = CodePack::load(shared(i));
+    CodePack y;
+    for (int e = 0; e < CodePack::kSize; ++e) y.v[e] = sum(u.v[e], v.v[e]);
+    y.store(code + i);
   }
 };
 

@@ -45,9 +45,20 @@ void scattered(std::int64_t count, std::uint64_t draw, const F& f) {
 struct Execute {
   std::uint64_t draw;
 
+  template <class Op>
+  void run_op(const Op& op, std::int64_t count) const {
+    if constexpr (requires { op.pack(count); }) {
+      if (op.packable(count)) {
+        scattered(count / CodePack::kSize, draw, [&](std::int64_t j) { op.pack(j); });
+        return;
+      }
+    }
+    scattered(count, draw, op);
+  }
+
   void operator()(const RunConv& c) const { dynamic_cast<const EmulatedConv&>(*c.conv).run(c.at); }
   void operator()(const ForEach& c) const {
-    std::visit([&](const auto& op) { scattered(c.count, draw, op); }, c.op);
+    std::visit([&](const auto& op) { run_op(op, c.count); }, c.op);
   }
   void operator()(const ForEachDrawing& c) const {
     std::visit([&](const auto& op) { scattered(c.count, draw, [&](std::int64_t i) { op(Random123Philox{}, i); }); },

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+#include "gpu.hpp"
+
+#include <fmt/format.h>
+
+#include "qnudge/core/error.hpp"
+#if QNUDGE_HAS_CUDA
+#include "qnudge/cuda/devices.hpp"
+#endif
+
+namespace qnudge {
+
+#if QNUDGE_HAS_CUDA
+namespace {
+
+std::string version_text(int version) {
+  return version == 0 ? "none" : fmt::format("{}.{}", version / 1000, version % 1000 / 10);
+}
+
+}  // namespace
+
+bool gpu_built() {
+  return true;
+}
+
+std::unique_ptr<Backend> make_gpu_backend() {
+  return make_cuda_backend();
+}
+
+std::string gpu_problem() {
+  return cuda_status().problem;
+}
+
+nlohmann::ordered_json gpu_json() {
+  const CudaStatus status = cuda_status();
+  nlohmann::ordered_json json = {{"driver", version_text(status.driver)},
+                                 {"runtime", version_text(status.runtime)},
+                                 {"cudnn", status.cudnn},
+                                 {"usable", status.problem.empty()},
+                                 {"problem", status.problem},
+                                 {"devices", nlohmann::ordered_json::array()}};
+  for (const CudaDeviceInfo& d : status.devices) {
+    json["devices"].push_back({{"ordinal", d.ordinal},
+                               {"name", d.name},
+                               {"compute_capability", fmt::format("{}.{}", d.major, d.minor)},
+                               {"memory_bytes", d.memory_bytes},
+                               {"problem", d.problem}});
+  }
+  return json;
+}
+
+std::string gpu_text() {
+  const CudaStatus status = cuda_status();
+  std::string text = fmt::format("CUDA       runtime {}, driver {}\ncuDNN      {}\n", version_text(status.runtime),
+                                 version_text(status.driver), status.cudnn);
+  for (const CudaDeviceInfo& d : status.devices) {
+    text += fmt::format("GPU {}      {}, compute capability {}.{}, {:.1f} GiB{}\n", d.ordinal, d.name, d.major, d.minor,
+                        static_cast<double>(d.memory_bytes) / 1073741824.0, d.problem.empty() ? "" : ": " + d.problem);
+  }
+  return text;
+}
+#else
+bool gpu_built() {
+  return false;
+}
+
+std::unique_ptr<Backend> make_gpu_backend() {
+  fail(ErrorKind::device, "backend 'cuda': {}; use --backend host", gpu_problem());
+}
+
+std::string gpu_problem() {
+  return "this build of qnudge has no CUDA backend, build it where the CUDA Toolkit 13 is installed";
+}
+
+nlohmann::ordered_json gpu_json() {
+  return {{"usable", false}, {"problem", gpu_problem()}};
+}
+
+std::string gpu_text() {
+  return {};
+}
+#endif
+
+}  // namespace qnudge
