@@ -45,14 +45,17 @@ CudaStatus cuda_status() {
   return status;
 }
 
-std::unique_ptr<Backend> make_cuda_backend(const CudaOptions& options) {
+std::shared_ptr<cuda::Device> open_cuda_device(const CudaOptions& options) {
   const CudaStatus status = cuda_status();
   require(status.problem.empty(), ErrorKind::device, "backend 'cuda': {}", status.problem);
   const auto usable = std::find_if(status.devices.begin(), status.devices.end(),
                                    [](const CudaDeviceInfo& d) { return d.problem.empty(); });
   auto planner = cuda::make_plain_planner("not yet");
-  auto device = std::make_shared<cuda::CudaDevice>(usable->ordinal, usable->name, options.streams, std::move(planner));
-  return cuda::make_engine(std::move(device), {options.images_per_chunk, options.memory_bytes});
+  return std::make_shared<cuda::CudaDevice>(usable->ordinal, usable->name, options.streams, std::move(planner));
+}
+
+std::unique_ptr<Backend> make_cuda_backend(const CudaOptions& options) {
+  return cuda::make_engine(open_cuda_device(options), {options.images_per_chunk, options.memory_bytes});
 }
 
 }  // namespace qnudge

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -115,7 +116,10 @@ TEST(Usage, ModelAndDataMistakesExitWithThree) {
   EXPECT_FALSE(std::filesystem::exists(disk / "run")) << "a refused run leaves nothing behind";
 }
 
-TEST(Usage, CudaIsNotPartOfThisBuild) {
+TEST(Usage, CudaThatCannotBeUsedExitsWithFour) {
+  const auto cuda = std::find_if(backend_table().begin(), backend_table().end(),
+                                 [](const BackendEntry& entry) { return std::string(entry.name) == "cuda"; });
+  if (cuda->problem().empty()) GTEST_SKIP() << "there is a GPU";
   const DiskProblem disk;
   expect_refusal({"tune", disk.config(), "--backend", "cuda"}, 4, "backend 'cuda': ");
   expect_refusal({"check", disk.config(), "--backends", "reference,cuda"}, 4, "backend 'cuda': ");

@@ -10,6 +10,10 @@
 
 namespace qnudge {
 
+namespace cuda {
+class Device;
+}
+
 /// One GPU as `qnudge devices` shows it.
 struct CudaDeviceInfo {
   int ordinal = 0;
@@ -35,9 +39,12 @@ struct CudaOptions {
   std::int64_t images_per_chunk = 0;  ///< 0: chosen
   std::int64_t memory_bytes = 0;      ///< for activations; 0: most of what is free
   int streams = 4;
+  bool vendor = true;  ///< false: plain kernels only
 };
 
-/// The first usable device. Throws Error(kind device) with CudaStatus::problem if there is none.
+/// The first usable device, for the engine. Throws Error(kind device) with CudaStatus::problem if there is none.
+std::shared_ptr<cuda::Device> open_cuda_device(const CudaOptions& options = {});
+/// The engine on that device. Throws Error(kind device) with CudaStatus::problem if there is none.
 std::unique_ptr<Backend> make_cuda_backend(const CudaOptions& options = {});
 
 }  // namespace qnudge

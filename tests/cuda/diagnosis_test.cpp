@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cuda/runtime/diagnosis.hpp"
+#include "qnudge/core/error.hpp"
+
+namespace qnudge::cuda {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+CudaDeviceInfo device(int major, int minor) {
+  CudaDeviceInfo info{.name = "Some GPU", .major = major, .minor = minor};
+  info.problem = capability_problem(info);
+  return info;
+}
+
+TEST(Diagnosis, NamesWhatIsMissing) {
+  EXPECT_EQ(status_problem(cudaErrorInsufficientDriver, {.driver = 0, .runtime = 13000}),
+            "no NVIDIA driver is installed");
+  EXPECT_EQ(status_problem(cudaErrorInsufficientDriver, {.driver = 12040, .runtime = 13000}),
+            "the NVIDIA driver supports CUDA 12.4, this build needs 13.0: install a newer driver");
+  EXPECT_THAT(status_problem(cudaErrorNoDevice, {.driver = 13000, .runtime = 13000}), HasSubstr("no NVIDIA GPU"));
+  EXPECT_THAT(status_problem(cudaSuccess, {.driver = 13000, .runtime = 13000}), HasSubstr("no NVIDIA GPU"));
+  EXPECT_THAT(status_problem(cudaErrorSystemNotReady, {.driver = 13000, .runtime = 13000}),
+              HasSubstr("CUDA does not start: "));
+}
+
+TEST(Diagnosis, AcceptsNewerDriversAndOneUsableDevice) {
+  EXPECT_THAT(status_problem(cudaSuccess, {.driver = 13020, .runtime = 13000, .devices = {device(9, 0)}}), IsEmpty());
+  EXPECT_THAT(status_problem(cudaSuccess, {.driver = 13000, .runtime = 13000, .devices = {device(7, 5), device(8, 0)}}),
+              IsEmpty());
+}
+
+TEST(Diagnosis, RefusesOldDevices) {
+  EXPECT_EQ(status_problem(cudaSuccess, {.driver = 13000, .runtime = 13000, .devices = {device(7, 5)}}),
+            "Some GPU: compute capability 7.5; qnudge needs 8.0 (Ampere) or newer");
+  EXPECT_THAT(capability_problem({.major = 8, .minor = 0}), IsEmpty());
+  EXPECT_THAT(capability_problem({.major = 12, .minor = 0}), IsEmpty());
+}
+
+TEST(Diagnosis, OfThisMachineAgreesWithItself) {
+  const CudaStatus status = cuda_status();
+  EXPECT_GE(status.runtime, 13000);
+  if (status.problem.empty()) {
+    EXPECT_NE(make_cuda_backend(), nullptr);
+    return;
+  }
+  try {
+    make_cuda_backend();
+    FAIL() << "no error, but: " << status.problem;
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::device);
+    EXPECT_THAT(e.what(), HasSubstr(status.problem));
+  }
+}
+
+}  // namespace
+}  // namespace qnudge::cuda
