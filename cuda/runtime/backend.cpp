@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "cuda_device.hpp"
+#include "cudnn_planner.hpp"
 #include "diagnosis.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/cuda/devices.hpp"
@@ -41,6 +42,7 @@ CudaStatus cuda_status() {
   const cudaError_t first_call = cudaGetDeviceCount(&count);
   for (int d = 0; first_call == cudaSuccess && d < count; ++d) status.devices.push_back(device_info(d));
   cudaGetLastError();
+  status.cudnn = cuda::cudnn_description(status.has_cudnn);
   status.problem = cuda::status_problem(first_call, status);
   return status;
 }
@@ -50,8 +52,12 @@ std::shared_ptr<cuda::Device> open_cuda_device(const CudaOptions& options) {
   require(status.problem.empty(), ErrorKind::device, "backend 'cuda': {}", status.problem);
   const auto usable = std::find_if(status.devices.begin(), status.devices.end(),
                                    [](const CudaDeviceInfo& d) { return d.problem.empty(); });
-  auto planner = cuda::make_plain_planner("not yet");
-  return std::make_shared<cuda::CudaDevice>(usable->ordinal, usable->name, options.streams, std::move(planner));
+  auto planner = options.vendor ? cuda::make_cudnn_planner(usable->ordinal, options.streams)
+                                : cuda::make_plain_planner("asked for");
+  std::string description =
+      fmt::format("{}, CUDA {}, {}", usable->name, cuda::version_text(status.runtime), planner->description());
+  return std::make_shared<cuda::CudaDevice>(usable->ordinal, std::move(description), options.streams,
+                                            std::move(planner));
 }
 
 std::unique_ptr<Backend> make_cuda_backend(const CudaOptions& options) {

@@ -25,7 +25,7 @@ std::string status_problem(cudaError_t first_call, const CudaStatus& found) {
     return fmt::format("CUDA does not start: {} ({})", cudaGetErrorString(first_call), cudaGetErrorName(first_call));
   }
   for (const CudaDeviceInfo& device : found.devices) {
-    if (device.problem.empty()) return {};
+    if (device.problem.empty()) return found.has_cudnn ? std::string() : found.cudnn;
   }
   if (found.devices.empty()) return "there is no NVIDIA GPU, or CUDA_VISIBLE_DEVICES hides it";
   return fmt::format("{}: {}", found.devices.front().name, found.devices.front().problem);

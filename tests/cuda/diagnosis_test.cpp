@@ -17,6 +17,10 @@ CudaDeviceInfo device(int major, int minor) {
   return info;
 }
 
+CudaStatus usable(std::vector<CudaDeviceInfo> devices) {
+  return {.driver = 13020, .runtime = 13000, .cudnn = "9.19.0", .has_cudnn = true, .devices = std::move(devices)};
+}
+
 TEST(Diagnosis, NamesWhatIsMissing) {
   EXPECT_EQ(status_problem(cudaErrorInsufficientDriver, {.driver = 0, .runtime = 13000}),
             "no NVIDIA driver is installed");
@@ -29,9 +33,15 @@ TEST(Diagnosis, NamesWhatIsMissing) {
 }
 
 TEST(Diagnosis, AcceptsNewerDriversAndOneUsableDevice) {
-  EXPECT_THAT(status_problem(cudaSuccess, {.driver = 13020, .runtime = 13000, .devices = {device(9, 0)}}), IsEmpty());
-  EXPECT_THAT(status_problem(cudaSuccess, {.driver = 13000, .runtime = 13000, .devices = {device(7, 5), device(8, 0)}}),
-              IsEmpty());
+  EXPECT_THAT(status_problem(cudaSuccess, usable({device(9, 0)})), IsEmpty());
+  EXPECT_THAT(status_problem(cudaSuccess, usable({device(7, 5), device(8, 0)})), IsEmpty());
+}
+
+TEST(Diagnosis, NeedsCudnn) {
+  CudaStatus status = usable({device(9, 0)});
+  status.has_cudnn = false;
+  status.cudnn = "cuDNN 9 cannot be loaded: why";
+  EXPECT_EQ(status_problem(cudaSuccess, status), "cuDNN 9 cannot be loaded: why");
 }
 
 TEST(Diagnosis, RefusesOldDevices) {

@@ -25,6 +25,7 @@ std::vector<std::string> planted(const std::string& path, const std::string& lin
     files.push_back(file(std::string("include/qnudge/") + layer + "/h.hpp", {}));
   }
   files.push_back(file("host/search/beside.hpp", {}));
+  files.push_back(file("cuda/part/inside.hpp", {}));
   return layering_violations(files);
 }
 
@@ -42,6 +43,7 @@ TEST(Layering, AllowsOwnLayerAndThoseToTheLeft) {
   EXPECT_THAT(planted("host/cli/x.cpp", "#include \"qnudge/cpu/h.hpp\""), IsEmpty());
   EXPECT_THAT(planted("host/main.cpp", "#include \"qnudge/report/h.hpp\""), IsEmpty());
   EXPECT_THAT(planted("cuda/x.cu", "#include <cudnn.h>"), IsEmpty());
+  EXPECT_THAT(planted("cuda/x.cu", "#include \"cuda/part/inside.hpp\""), IsEmpty());
 }
 
 TEST(Layering, RefusesALayerToTheRight) {
@@ -75,6 +77,7 @@ TEST(Layering, RefusesCudaAndRandom123OutsideTheirPlace) {
 TEST(Layering, RefusesDetours) {
   EXPECT_THAT(planted("host/report/x.cpp", "#include \"../search/beside.hpp\""), ElementsAre(HasSubstr("same folder")));
   EXPECT_THAT(planted("host/report/x.cpp", "#include \"beside.hpp\""), ElementsAre(HasSubstr("same folder")));
+  EXPECT_THAT(planted("host/cli/x.cpp", "#include \"cuda/part/inside.hpp\""), ElementsAre(HasSubstr("same folder")));
   EXPECT_THAT(planted("host/report/x.cpp", "#include <qnudge/core/h.hpp>"), ElementsAre(HasSubstr("quotes")));
   EXPECT_THAT(planted("host/report/x.cpp", "#include \"qnudge/core/none.hpp\""), ElementsAre(HasSubstr("exist")));
   EXPECT_THAT(planted("host/extra/x.cpp", ""), ElementsAre(HasSubstr("'extra' is no layer")));

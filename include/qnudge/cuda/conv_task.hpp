@@ -4,6 +4,7 @@
 #include <compare>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "qnudge/model/graph.hpp"
 
@@ -45,6 +46,9 @@ struct ConvTask {
   ConvGeometry geometry;
   ConvEpilogue epilogue;
 };
+
+/// One line that tells tasks apart, for logs and caches.
+std::string task_text(const ConvTask& task);
 
 /// Device memory that one execution touches. Nothing may overlap y but the residual, which may be y itself only in
 /// plans that say so.

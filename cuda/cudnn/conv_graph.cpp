@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT
+#include "conv_graph.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <numeric>
+
+namespace qnudge::cuda {
+namespace {
+
+constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23
+
+using Extents = std::vector<std::int64_t>;
+
+/// Largest power of two, at most 16, that divides every address at which a tensor of such rows can begin.
+std::int64_t alignment_of(std::int64_t bytes) {
+  return std::gcd<std::int64_t>(bytes, 16);
+}
+
+/// Dimensions and strides of the tensors of one task. cuDNN lists channels second; memory has them last.
+class Layout {
+ public:
+  Layout(const ConvTask& task, ConvForm form)
+      : t_(task), five_(task.role == ConvRole::shared), sliced_(form == ConvForm::sliced) {}
+
+  bool five() const { return five_; }
+  std::int64_t outputs() const {
+    return t_.role == ConvRole::wide && !sliced_ ? t_.candidates * t_.filter.k : t_.filter.k;
+  }
+
+  Extents x_dims() const { return dims(t_.images, t_.in.c, t_.in.h, t_.in.w); }
+  Extents x_strides() const { return strides(t_.in.h, t_.in.w, t_.in.c, t_.in.c); }
+  Extents y_dims() const { return dims(t_.images, outputs(), t_.out.h, t_.out.w); }
+  Extents y_strides() const {
+    return strides(t_.out.h, t_.out.w, outputs(), sliced_ ? t_.candidates * t_.filter.k : outputs());
+  }
+  Extents w_dims() const {
+    const FilterShape& f = t_.filter;
+    return five_ ? Extents{f.k, f.c, f.r, f.s, 1} : Extents{outputs(), f.c, f.r, f.s};
+  }
+  Extents w_strides() const {
+    const FilterShape& f = t_.filter;
+    return five_ ? Extents{f.taps(), 1, f.s * f.c, f.c, f.c} : Extents{f.taps(), 1, f.s * f.c, f.c};
+  }
+  Extents channel_dims() const { return five_ ? Extents{1, outputs(), 1, 1, 1} : Extents{1, outputs(), 1, 1}; }
+  Extents channel_strides() const {
+    const std::int64_t k = outputs();
+    return five_ ? Extents{k, 1, k, k, k} : Extents{k, 1, k, k};
+  }
+  /// Of pairs (height, width), with `last` for the axis of candidates.
+  Extents spatial(std::int64_t h, std::int64_t w, std::int64_t last) const {
+    return five_ ? Extents{h, w, last} : Extents{h, w};
+  }
+
+ private:
+  Extents dims(std::int64_t n, std::int64_t c, std::int64_t h, std::int64_t w) const {
+    return five_ ? Extents{n, c, h, w, t_.candidates} : Extents{n, c, h, w};
+  }
+  Extents strides(std::int64_t h, std::int64_t w, std::int64_t c, std::int64_t pitch) const {
+    const std::int64_t column = five_ ? t_.candidates * c : pitch;
+    return five_ ? Extents{h * w * column, 1, w * column, column, c} : Extents{h * w * column, 1, w * column, column};
+  }
+
+  const ConvTask& t_;
+  const bool five_, sliced_;
+};
+
+/// Collects operations into a graph.
+class Builder {
+ public:
+  Builder(const Cudnn& api, const ConvTask& task, ConvForm form) : api_(api), task_(task), layout_(task, form) {}
+
+  ConvGraph build() {
+    const ConvEpilogue& e = task_.epilogue;
+    std::size_t v = convolution();
+    v = pointwise(CUDNN_POINTWISE_ADD, v, channels(Port::bias), virtual_tensor());
+    if (e.float_output && e.low != 0) {
+      pointwise(CUDNN_POINTWISE_MUL, v, channels(Port::multiplier), output(CUDNN_DATA_FLOAT));
+      return finish();
+    }
+    v = pointwise(CUDNN_POINTWISE_MUL, v, channels(Port::multiplier), virtual_tensor());
+    if (e.float_output) {
+      pointwise(CUDNN_POINTWISE_MAX, v, scalar(0.0f), output(CUDNN_DATA_FLOAT));
+      return finish();
+    }
+    if (!e.addition) {
+      rounded(v, e.low, e.high, output(CUDNN_DATA_INT8));
+      return finish();
+    }
+    v = rounded(v, e.low, e.high, virtual_tensor());
+    const std::size_t own = pointwise(CUDNN_POINTWISE_MUL, v, scalar(e.addition->m_conv), virtual_tensor());
+    const std::size_t other =
+        pointwise(CUDNN_POINTWISE_MUL, residual(), scalar(e.addition->m_residual), virtual_tensor());
+    v = pointwise(CUDNN_POINTWISE_ADD, own, other, virtual_tensor());
+    rounded(v, e.addition->low, e.addition->high, output(CUDNN_DATA_INT8));
+    return finish();
+  }
+
+ private:
+  std::size_t tensor(std::int64_t uid, cudnnDataType_t type, const Extents& dims, const Extents& strides,
+                     std::int64_t alignment, bool is_virtual, bool by_value) {
+    Descriptor d(api_, CUDNN_BACKEND_TENSOR_DESCRIPTOR, fmt::format("tensor {} [{}]", uid, fmt::join(dims, ",")));
+    d.set(CUDNN_ATTR_TENSOR_UNIQUE_ID, uid)
+        .set(CUDNN_ATTR_TENSOR_DATA_TYPE, type)
+        .set(CUDNN_ATTR_TENSOR_DIMENSIONS, dims)
+        .set(CUDNN_ATTR_TENSOR_STRIDES, strides)
+        .set(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, alignment)
+        .set(CUDNN_ATTR_TENSOR_IS_VIRTUAL, is_virtual)
+        .set(CUDNN_ATTR_TENSOR_IS_BY_VALUE, by_value)
+        .finalize();
+    text_ += fmt::format("t{} type{} [{}] ({}) a{}{}{};", uid, static_cast<int>(type), fmt::join(dims, ","),
+                         fmt::join(strides, ","), alignment, is_virtual ? " virtual" : "", by_value ? " value" : "");
+    parts_.push_back(std::move(d));
+    return parts_.size() - 1;
+  }
+
+  std::size_t virtual_tensor(cudnnDataType_t type = CUDNN_DATA_FLOAT) {
+    return tensor(next_uid_++, type, layout_.y_dims(), layout_.y_strides(), 16, true, false);
+  }
+  std::size_t output(cudnnDataType_t type) {
+    const std::int64_t size = type == CUDNN_DATA_FLOAT ? 4 : 1;
+    return tensor(static_cast<std::int64_t>(Port::y), type, layout_.y_dims(), layout_.y_strides(),
+                  alignment_of(task_.filter.k * size), false, false);
+  }
+  std::size_t residual() {
+    return tensor(static_cast<std::int64_t>(Port::residual), CUDNN_DATA_INT8, layout_.y_dims(), layout_.y_strides(),
+                  alignment_of(task_.filter.k), false, false);
+  }
+  std::size_t channels(Port port) {
+    return tensor(static_cast<std::int64_t>(port), CUDNN_DATA_FLOAT, layout_.channel_dims(), layout_.channel_strides(),
+                  alignment_of(task_.filter.k * 4), false, false);
+  }
+  std::size_t scalar(float value) {
+    const Extents ones(layout_.five() ? 5 : 4, 1);
+    scalars_.push_back({next_uid_, value});
+    text_ += fmt::format("s{}={};", next_uid_, value);
+    return tensor(next_uid_++, CUDNN_DATA_FLOAT, ones, ones, 16, false, true);
+  }
+
+  /// The int32 sums, virtual.
+  std::size_t convolution() {
+    const Window& g = task_.geometry.window;
+    const std::size_t x = tensor(static_cast<std::int64_t>(Port::x), CUDNN_DATA_INT8, layout_.x_dims(),
+                                 layout_.x_strides(), alignment_of(task_.in.size() * x_candidates()), false, false);
+    const std::size_t w = tensor(static_cast<std::int64_t>(Port::w), CUDNN_DATA_INT8, layout_.w_dims(),
+                                 layout_.w_strides(), alignment_of(task_.filter.size()), false, false);
+    const std::size_t y = virtual_tensor(CUDNN_DATA_INT32);
+    Descriptor conv(api_, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, "a convolution");
+    const Extents stride = layout_.spatial(g.stride_h, g.stride_w, 1);
+    const Extents dilation = layout_.spatial(g.dilation_h, g.dilation_w, 1);
+    const Extents before = layout_.spatial(g.pad_top, g.pad_left, 0);
+    const Extents after = layout_.spatial(g.pad_bottom, g.pad_right, 0);
+    conv.set(CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_DATA_INT32)
+        .set(CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_CROSS_CORRELATION)
+        .set(CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, static_cast<std::int64_t>(stride.size()))
+        .set(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, stride)
+        .set(CUDNN_ATTR_CONVOLUTION_DILATIONS, dilation)
+        .set(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, before)
+        .set(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, after)
+        .finalize();
+    Descriptor op(api_, CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, "a convolution");
+    op.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, conv)
+        .set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, parts_[x])
+        .set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, parts_[w])
+        .set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, parts_[y])
+        .set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, 1.0f)
+        .set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, 0.0f)
+        .finalize();
+    text_ += fmt::format("conv s{} d{} p{} q{};", fmt::join(stride, ","), fmt::join(dilation, ","),
+                         fmt::join(before, ","), fmt::join(after, ","));
+    parts_.push_back(std::move(conv));
+    operations_.push_back(op.get());
+    parts_.push_back(std::move(op));
+    return y;
+  }
+
+  std::int64_t x_candidates() const { return task_.role == ConvRole::shared ? task_.candidates : 1; }
+
+  std::size_t pointwise(cudnnPointwiseMode_t mode, std::size_t a, std::size_t b, std::size_t y) {
+    Descriptor pointwise(api_, CUDNN_BACKEND_POINTWISE_DESCRIPTOR, "an element-wise operation");
+    pointwise.set(CUDNN_ATTR_POINTWISE_MODE, mode).set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT).finalize();
+    Descriptor op(api_, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, "an element-wise operation");
+    op.set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, pointwise)
+        .set(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, parts_[a])
+        .set(CUDNN_ATTR_OPERATION_POINTWISE_BDESC, parts_[b])
+        .set(CUDNN_ATTR_OPERATION_POINTWISE_YDESC, parts_[y])
+        .finalize();
+    text_ += fmt::format("op{};", static_cast<int>(mode));
+    parts_.push_back(std::move(pointwise));
+    operations_.push_back(op.get());
+    parts_.push_back(std::move(op));
+    return y;
+  }
+
+  /// y = clamp(rint(v), low, high).
+  std::size_t rounded(std::size_t v, std::int8_t low, std::int8_t high, std::size_t y) {
+    v = pointwise(CUDNN_POINTWISE_MAX, v, scalar(static_cast<float>(low)), virtual_tensor());
+    v = pointwise(CUDNN_POINTWISE_MIN, v, scalar(static_cast<float>(high)), virtual_tensor());
+    v = pointwise(CUDNN_POINTWISE_ADD, v, scalar(kMagic), virtual_tensor());
+    return pointwise(CUDNN_POINTWISE_SUB, v, scalar(kMagic), y);
+  }
+
+  ConvGraph finish() {
+    Descriptor graph(api_, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, "an operation graph");
+    graph.set_descriptors(CUDNN_ATTR_OPERATIONGRAPH_OPS, operations_).finalize();
+    return {std::move(graph), std::move(scalars_), std::move(text_), std::move(parts_)};
+  }
+
+  const Cudnn& api_;
+  const ConvTask& task_;
+  const Layout layout_;
+  std::vector<Descriptor> parts_;
+  std::vector<cudnnBackendDescriptor_t> operations_;
+  std::vector<GraphScalar> scalars_;
+  std::string text_;
+  std::int64_t next_uid_ = 100;
+};
+
+}  // namespace
+
+std::string graph_refusal(const ConvTask& task, ConvForm form) {
+  const ConvGeometry& g = task.geometry;
+  if (g.spread_h != 1 || g.spread_w != 1) return "cuDNN has no int8 transposed convolution";
+  if (g.groups > 1 && task.filter.c == 1) return "cuDNN has no int8 depthwise convolution";
+  if (g.window.pad_top < 0 || g.window.pad_left < 0 || g.window.pad_bottom < 0 || g.window.pad_right < 0) {
+    return "cuDNN has no cropping convolution";
+  }
+  if (form == ConvForm::sliced && task.role != ConvRole::wide) return "only filters per candidate can be sliced";
+  if (form == ConvForm::whole && task.role == ConvRole::wide && g.groups > 1) {
+    return "a grouped convolution with a filter per candidate has no single graph";
+  }
+  constexpr std::int64_t kMaxElements = (std::int64_t{1} << 31) - 1;
+  const std::int64_t copies = task.images * task.candidates;
+  if (copies * std::max(task.in.size(), task.out.size()) > kMaxElements) return "a tensor of 2^31 elements or more";
+  return {};
+}
+
+ConvGraph make_conv_graph(const Cudnn& api, const ConvTask& task, ConvForm form) {
+  return Builder(api, task, form).build();
+}
+
+}  // namespace qnudge::cuda

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+#include "conv_plan.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "qnudge/core/error.hpp"
+
+namespace qnudge::cuda {
+namespace {
+
+constexpr std::array kForbidden = {CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS,
+                                   CUDNN_NUMERICAL_NOTE_FFT,
+                                   CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION,
+                                   CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC,
+                                   CUDNN_NUMERICAL_NOTE_WINOGRAD,
+                                   CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_4x4,
+                                   CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_6x6,
+                                   CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_13x13};
+
+/// One configuration that the heuristics offer.
+struct Offer {
+  Descriptor config;
+  std::int64_t engine = 0;
+  bool exact = true, native_graphs = false;
+};
+
+Offer describe(const Cudnn& api, Descriptor config) {
+  Offer offer{std::move(config)};
+  std::vector<Descriptor> engine;
+  engine.emplace_back(api, CUDNN_BACKEND_ENGINE_DESCRIPTOR, "an engine");
+  offer.config.fill(CUDNN_ATTR_ENGINECFG_ENGINE, engine);
+  offer.engine = engine[0].values<std::int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, 1).at(0);
+  for (auto note : engine[0].values<cudnnBackendNumericalNote_t>(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE,
+                                                                 CUDNN_NUMERICAL_NOTE_TYPE_COUNT)) {
+    offer.exact = offer.exact && std::find(kForbidden.begin(), kForbidden.end(), note) == kForbidden.end();
+  }
+  for (auto note :
+       engine[0].values<cudnnBackendBehaviorNote_t>(CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_BEHAVIOR_NOTE_TYPE_COUNT)) {
+    offer.native_graphs = offer.native_graphs || note == CUDNN_BEHAVIOR_NOTE_SUPPORTS_CUDA_GRAPH_NATIVE_API;
+    // The old interleaved layouts: nobody reorders filters here.
+    offer.exact = offer.exact && note != CUDNN_BEHAVIOR_NOTE_REQUIRES_FILTER_INT8x32_REORDER &&
+                  note != CUDNN_BEHAVIOR_NOTE_REQUIRES_BIAS_INT8x32_REORDER;
+  }
+  return offer;
+}
+
+/// What one mode of the heuristics offers, best first; nothing if it knows no engine.
+std::vector<Offer> offers(const Cudnn& api, const DeviceProperties& device, const ConvGraph& graph,
+                          cudnnBackendHeurMode_t mode) {
+  constexpr std::size_t kMost = 16;
+  Descriptor heuristics(api, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, "the heuristics");
+  heuristics.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph.graph)
+      .set(CUDNN_ATTR_ENGINEHEUR_MODE, mode)
+      .set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, device.descriptor());
+  if (heuristics.try_finalize() != CUDNN_STATUS_SUCCESS) return {};
+  std::vector<Descriptor> configs;
+  for (std::size_t i = 0; i < kMost; ++i) configs.emplace_back(api, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, "an engine");
+  const std::int64_t count = heuristics.fill(CUDNN_ATTR_ENGINEHEUR_RESULTS, configs);
+  std::vector<Offer> all;
+  for (std::size_t i = 0; i < std::min(kMost, static_cast<std::size_t>(count)); ++i) {
+    all.push_back(describe(api, std::move(configs[i])));
+  }
+  return all;
+}
+
+/// Compiles `offer`; nothing but loading is left where the device is only described.
+cudnnStatus_t compile(const DeviceProperties& device, const Offer& offer, Descriptor& plan) {
+  plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, offer.config)
+      .set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, device.descriptor());
+  return plan.try_finalize();
+}
+
+}  // namespace
+
+ConvPlan::ConvPlan(const Cudnn& api, ConvGraph graph, Descriptor plan, std::string description, bool native_graphs)
+    : api_(api),
+      graph_(std::move(graph)),
+      plan_(std::move(plan)),
+      description_(std::move(description)),
+      native_graphs_(native_graphs),
+      workspace_bytes_(
+          static_cast<std::size_t>(plan_.values<std::int64_t>(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, 1).at(0))) {}
+
+std::string ConvPlan::json() const {
+  const std::vector<char> text = plan_.values<char>(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, 1 << 20);
+  std::string json(text.begin(), text.end());
+  json.erase(json.find_last_not_of('\0') + 1);
+  return json;
+}
+
+void ConvPlan::execute(cudnnHandle_t handle, const ConvPointers& at) const {
+  std::vector<std::int64_t> ids;
+  std::vector<void*> data;
+  const auto bind = [&](std::int64_t id, const void* p) {
+    ids.push_back(id);
+    data.push_back(const_cast<void*>(p));
+  };
+  bind(static_cast<std::int64_t>(Port::x), at.x);
+  bind(static_cast<std::int64_t>(Port::w), at.w);
+  bind(static_cast<std::int64_t>(Port::bias), at.bias);
+  bind(static_cast<std::int64_t>(Port::multiplier), at.multiplier);
+  bind(static_cast<std::int64_t>(Port::y), at.y);
+  if (at.residual != nullptr) bind(static_cast<std::int64_t>(Port::residual), at.residual);
+  for (const GraphScalar& s : graph_.scalars) bind(s.uid, &s.value);
+  Descriptor pack(api_, CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, "the operands of a convolution");
+  pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, ids)
+      .set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, data)
+      .set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, at.workspace)
+      .finalize();
+  check_cudnn(api_, api_.execute(handle, plan_.get(), pack.get()), "to run a convolution");
+}
+
+PlanOutcome plan_conv(const Cudnn& api, const DeviceProperties& device, const ConvTask& task, ConvForm form) {
+  PlanOutcome outcome;
+  outcome.reason = graph_refusal(task, form);
+  if (!outcome.reason.empty()) return outcome;
+  ConvGraph graph = make_conv_graph(api, task, form);
+  outcome.reason = "no engine of cuDNN takes this graph";
+  for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
+    for (const Offer& offer : offers(api, device, graph, mode)) {
+      ++outcome.offered;
+      if (!offer.exact) {
+        ++outcome.forbidden;
+        continue;
+      }
+      Descriptor plan(api, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, "a plan");
+      const cudnnStatus_t status = compile(device, offer, plan);
+      const bool unloaded = !device.present() && status == CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER;
+      if (status != CUDNN_STATUS_SUCCESS && !unloaded) {
+        outcome.reason = fmt::format("engine {} fails: {}", offer.engine, api.get_error_string(status));
+        continue;
+      }
+      outcome.accepted = true;
+      outcome.reason.clear();
+      outcome.engine = fmt::format("engine {}{}", offer.engine, offer.native_graphs ? ", native graphs" : "");
+      if (device.present()) {
+        outcome.plan =
+            std::make_shared<ConvPlan>(api, std::move(graph), std::move(plan), outcome.engine, offer.native_graphs);
+      }
+      return outcome;
+    }
+  }
+  return outcome;
+}
+
+std::shared_ptr<const ConvPlan> plan_from_json(const Cudnn& api, const DeviceProperties& device, const ConvTask& task,
+                                               ConvForm form, const std::string& json) {
+  if (!device.present() || !graph_refusal(task, form).empty()) return nullptr;
+  ConvGraph graph = make_conv_graph(api, task, form);
+  Descriptor plan(api, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, "a stored plan");
+  try {
+    plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, device.descriptor())
+        .set(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, std::vector<char>(json.begin(), json.end()));
+    if (plan.try_finalize() != CUDNN_STATUS_SUCCESS) return nullptr;
+    return std::make_shared<ConvPlan>(api, std::move(graph), std::move(plan), "stored plan", true);
+  } catch (const Error&) {
+    return nullptr;
+  }
+}
+
+}  // namespace qnudge::cuda

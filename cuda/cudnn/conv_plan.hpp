@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "conv_graph.hpp"
+#include "device_properties.hpp"
+
+namespace qnudge::cuda {
+
+/// An engine chosen and compiled for one graph.
+class ConvPlan {
+ public:
+  ConvPlan(const Cudnn& api, ConvGraph graph, Descriptor plan, std::string description, bool native_graphs);
+
+  std::size_t workspace_bytes() const { return workspace_bytes_; }
+  const std::string& description() const { return description_; }
+  /// cuDNN can hand the plan's kernels over as nodes of a CUDA graph.
+  bool native_graphs() const { return native_graphs_; }
+  std::string json() const;  ///< what rebuilds the plan without a search
+
+  /// Enqueues one execution on the handle's stream.
+  void execute(cudnnHandle_t handle, const ConvPointers& at) const;
+
+ private:
+  const Cudnn& api_;
+  ConvGraph graph_;
+  Descriptor plan_;
+  std::string description_;
+  bool native_graphs_;
+  std::size_t workspace_bytes_ = 0;
+};
+
+/// What came of planning one task in one form.
+struct PlanOutcome {
+  std::shared_ptr<const ConvPlan> plan;  ///< nullptr: none, or the device is only described
+  bool accepted = false;                 ///< an engine takes the graph, and was compiled
+  std::string reason;                    ///< why not
+  int offered = 0;                       ///< engine configurations that the heuristics named
+  int forbidden = 0;                     ///< of these, not exact or not deterministic
+  std::string engine;                    ///< the one chosen
+};
+
+/// Asks the heuristics, leaves out engines that are not deterministic or compute otherwise than in exact sums
+/// (Winograd, FFT, reduced precision, converted inputs), and takes the first that cuDNN can compile. On a device that
+/// is only described, an engine counts as accepted when nothing but loading its code is left.
+PlanOutcome plan_conv(const Cudnn& api, const DeviceProperties& device, const ConvTask& task, ConvForm form);
+
+/// The plan that `json` describes, for the same graph; nothing if cuDNN does not take it any more.
+std::shared_ptr<const ConvPlan> plan_from_json(const Cudnn& api, const DeviceProperties& device, const ConvTask& task,
+                                               ConvForm form, const std::string& json);
+
+}  // namespace qnudge::cuda
