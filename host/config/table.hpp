@@ -49,6 +49,9 @@ template <class Visitor>
 void describe(Visitor& v, QuantConfig& q) {
   using enum Role;
   v.choice({"activations", optional, "arithmetic between the layers"}, q.activations, {"int8"});
+  v.choice({"activation_range", optional,
+            "activation scales cover the largest value seen, or minimise the squared error and let it saturate"},
+           q.activation_range, {"max", "mse"});
   v.choice({"batch_norm", optional, "kept apart from the weights as gain and shift, or folded into them"}, q.batch_norm,
            {"separate", "fold"});
   v.object({"grid", optional, "grid of every layer without one of its own"}, q.grid);

@@ -134,6 +134,7 @@ class Statistics {
   Statistics(const Graph& graph, const FloatObservation& observe, std::int64_t tiles, int threads)
       : graph_(graph), observe_(observe), first_(graph.nodes.size(), kUnwanted) {
     if (observe.ranges) ranges_.assign(static_cast<std::size_t>(threads), std::vector<float>(graph.nodes.size(), 0.0f));
+    if (observe.grid_errors) errors_.resize(static_cast<std::size_t>(tiles) * observe.grids.size());
     if (!observe.means) return;
     for (const int node : observe.mean_nodes) {
       std::size_t& first = first_[static_cast<std::size_t>(node)];
@@ -152,6 +153,7 @@ class Statistics {
       const float candidates[] = {range, largest_magnitude(values, images * shape.size())};
       range = largest_magnitude(candidates, 2);
     }
+    if (observe_.grid_errors) gather_errors(tile, node, values, images * shape.size());
     if (first_[i] == kUnwanted) return;
     channel_sums(values, images * shape.h * shape.w, shape.c,
                  sums_.data() + static_cast<std::size_t>(tile) * channels_ + first_[i]);
@@ -166,6 +168,7 @@ class Statistics {
         (*observe_.ranges)[i] = largest_magnitude(parts.data(), static_cast<std::int64_t>(parts.size()));
       }
     }
+    if (observe_.grid_errors) sum_errors();
     if (!observe_.means) return;
     observe_.means->clear();
     for (const int node : observe_.mean_nodes) observe_.means->push_back(means_of(node, count));
@@ -173,6 +176,25 @@ class Statistics {
 
  private:
   static constexpr std::size_t kUnwanted = static_cast<std::size_t>(-1);
+
+  void gather_errors(std::int64_t tile, int node, const float* values, std::int64_t count) {
+    for (std::size_t g = 0; g < observe_.grids.size(); ++g) {
+      if (observe_.grids[g].node != node) continue;
+      GridErrors& errors = errors_[static_cast<std::size_t>(tile) * observe_.grids.size() + g];
+      for (std::size_t e = 0; e < errors.size(); ++e) {
+        const int exponent = observe_.grids[g].exponent - static_cast<int>(e);
+        errors[e] = squared_error(values, count, std::ldexp(1.0f, exponent));
+      }
+    }
+  }
+
+  void sum_errors() {
+    observe_.grid_errors->assign(observe_.grids.size(), GridErrors{});
+    for (std::size_t i = 0; i < errors_.size(); ++i) {
+      GridErrors& total = (*observe_.grid_errors)[i % observe_.grids.size()];
+      for (std::size_t e = 0; e < total.size(); ++e) total[e] += errors_[i][e];
+    }
+  }
 
   std::vector<double> means_of(int node, std::int64_t count) const {
     const Shape& shape = graph_.nodes[static_cast<std::size_t>(node)].shape;
@@ -190,6 +212,7 @@ class Statistics {
   std::vector<std::size_t> first_;          // by node: place of its channels within a tile's sums
   std::size_t channels_ = 0;                // wanted, of all nodes
   std::vector<double> sums_;                // [tiles, channels]
+  std::vector<GridErrors> errors_;          // [tiles, grids]
 };
 
 }  // namespace

@@ -5,8 +5,10 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "qnudge/core/error.hpp"
+#include "qnudge/kernels/requantise.hpp"
 #include "vector_levels.hpp"
 
 namespace qnudge {
@@ -140,6 +142,24 @@ QNUDGE_VECTOR_LEVELS float largest_magnitude(const float* x, std::int64_t count)
     largest = std::max(largest, std::bit_cast<std::int32_t>(x[i]) & 0x7fffffff);
   }
   return std::bit_cast<float>(largest);
+}
+
+QNUDGE_VECTOR_LEVELS double squared_error(const float* x, std::int64_t count, float step) {
+  constexpr std::int64_t kLanes = 16;  // sums side by side, added up at the end: one order on every machine
+  double sums[kLanes] = {};
+  const float inverse = 1.0f / step;
+  const auto error = [&](float v) {
+    const float scaled = v * inverse;
+    const float low = scaled > -128.0f ? scaled : -128.0f;
+    const float d = v - round_half_even(low < 127.0f ? low : 127.0f) * step;
+    return static_cast<double>(d) * static_cast<double>(d);
+  };
+  const std::int64_t whole = count / kLanes * kLanes;
+  for (std::int64_t i = 0; i < whole; i += kLanes) {
+    for (std::int64_t j = 0; j < kLanes; ++j) sums[j] += error(x[i + j]);
+  }
+  for (std::int64_t i = whole; i < count; ++i) sums[i - whole] += error(x[i]);
+  return std::accumulate(sums, sums + kLanes, 0.0);
 }
 
 QNUDGE_VECTOR_LEVELS void channel_sums(const float* x, std::int64_t positions, std::int64_t channels, double* sums) {

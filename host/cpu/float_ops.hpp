@@ -21,4 +21,7 @@ float largest_magnitude(const float* x, std::int64_t count);
 /// sums[c] = sum over positions of x[position, c], in order.
 void channel_sums(const float* x, std::int64_t positions, std::int64_t channels, double* sums);
 
+/// Squared error of clamp(rint(x / step), -128, 127) * step, for a step that is a power of two.
+double squared_error(const float* x, std::int64_t count, float step);
+
 }  // namespace qnudge

@@ -123,6 +123,35 @@ void calibrate(IntNetwork& network, const Ranges& ranges) {
   set_exponents(network, exponents);
 }
 
+std::vector<NodeGrid> activation_grids(const IntNetwork& network) {
+  std::vector<NodeGrid> grids;
+  for (const IntNode& node : network.nodes) grids.push_back({node.source, node.exponent});
+  return grids;
+}
+
+void choose_exponents(IntNetwork& network, std::span<const GridErrors> errors) {
+  require(errors.size() == network.nodes.size(), ErrorKind::internal, "{} errors for a network of {} nodes",
+          errors.size(), network.nodes.size());
+  const std::vector<int> group = tied_groups(network);
+  std::vector<GridErrors> sums(network.nodes.size(), GridErrors{});
+  std::vector<bool> fixed(network.nodes.size());
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    const auto representative = static_cast<std::size_t>(group[i]);
+    const bool is_output = network.float_output() && static_cast<int>(i) == network.output;
+    if (network.nodes[i].op == IntOp::lookup || is_output) fixed[representative] = true;
+    for (std::size_t e = 0; e < sums[i].size(); ++e) sums[representative][e] += errors[i][e];
+  }
+  std::vector<int> exponents;
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    const auto representative = static_cast<std::size_t>(group[i]);
+    const GridErrors& tried = sums[representative];
+    const auto best = std::min_element(tried.begin(), tried.end());  // ties: the larger range
+    const int lower = fixed[representative] ? 0 : static_cast<int>(best - tried.begin());
+    exponents.push_back(std::max(network.nodes[i].exponent - lower, -kExponentLimit));
+  }
+  set_exponents(network, exponents);
+}
+
 void set_exponents(IntNetwork& network, std::span<const int> exponents) {
   require(exponents.size() == network.nodes.size(), ErrorKind::input, "{} exponents for a network of {} nodes",
           exponents.size(), network.nodes.size());

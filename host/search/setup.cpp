@@ -42,15 +42,27 @@ std::string reference_inputs(const Config& config, const Graph& graph, const Dat
                              const Splits& splits) {
   Fingerprint fingerprint;
   fingerprint.add("reference").add(graph.fingerprint).add(train.fingerprint()).add(test.fingerprint());
-  fingerprint.add(config.quant.activations).add(config.quant.batch_norm);
+  fingerprint.add(config.quant.activations).add(config.quant.batch_norm).add(config.quant.activation_range);
   for (const Indices* set : {&splits.calibration, &splits.fitness, &splits.gate, &splits.test}) {
     fingerprint.add_values(std::span(*set));
   }
   return fingerprint.add(splits.fitness_from_test ? "test" : "train").hex();
 }
 
-Reference compute_reference(IntNetwork& network, const Graph& graph, const Dataset& train, const Dataset& test,
-                            const Splits& splits, const FloatPass& float_pass) {
+/// Lowers the exponents where the squared error on some of the calibration images says so.
+void refine_exponents(IntNetwork& network, const Dataset& train, const Indices& calibration,
+                      const FloatPass& float_pass) {
+  constexpr std::int64_t kImages = 256;  // a choice among four scales needs no more
+  std::vector<GridErrors> errors;
+  FloatObservation observe;
+  observe.grids = activation_grids(network);
+  observe.grid_errors = &errors;
+  float_pass(std::min(kImages, static_cast<std::int64_t>(calibration.size())), reader_of(train, calibration), observe);
+  choose_exponents(network, errors);
+}
+
+Reference compute_reference(const QuantConfig& quant, IntNetwork& network, const Graph& graph, const Dataset& train,
+                            const Dataset& test, const Splits& splits, const FloatPass& float_pass) {
   Reference reference;
   Ranges ranges(graph.nodes.size());
   FloatObservation observe;
@@ -63,6 +75,7 @@ Reference compute_reference(IntNetwork& network, const Graph& graph, const Datas
           bad == ranges.end() ? "" : graph.nodes[static_cast<std::size_t>(bad - ranges.begin())].name);
 
   calibrate(network, ranges);
+  if (quant.activation_range == "mse") refine_exponents(network, train, splits.calibration, float_pass);
   for (const IntNode& node : network.nodes) reference.exponents.push_back(node.exponent);
   const Dataset& fitness_data = splits.fitness_from_test ? test : train;
   reference.fitness = float_set(network, fitness_data, splits.fitness, float_pass, true);
@@ -162,7 +175,8 @@ Prepared prepare_network(const Config& config, const Graph& graph, const Dataset
     set_exponents(prepared.network, prepared.reference.exponents);
     return prepared;
   }
-  prepared.reference = compute_reference(prepared.network, graph, train, test, prepared.splits, float_pass);
+  prepared.reference =
+      compute_reference(config.quant, prepared.network, graph, train, test, prepared.splits, float_pass);
   prepared.reference.inputs = inputs;
   if (!reference_file.empty()) save_reference(prepared.reference, reference_file);
   return prepared;

@@ -160,6 +160,38 @@ TEST(FloatExecutor, ThreadsDoNotChangeABit) {
   }
 }
 
+TEST(FloatExecutor, GridErrorsEqualTheDefinitionForAnyThreads) {
+  const Graph graph = small_graph();
+  const Samples samples(graph, 53, 5);
+  // The input's own values are at hand: quantise them here.
+  std::vector<float> input(static_cast<std::size_t>(53 * graph.input_shape().size()));
+  samples.reader()(0, 53, input);
+  GridErrors expected{};
+  for (std::size_t e = 0; e < expected.size(); ++e) {
+    const double step = std::ldexp(1.0, -5 - static_cast<int>(e));
+    for (const float v : input) {
+      const double code = std::nearbyint(std::clamp(v / step, -128.0, 127.0));
+      expected[e] += (v - code * step) * (v - code * step);
+    }
+  }
+  std::vector<GridErrors> first;
+  for (const int threads : {1, 3}) {
+    std::vector<GridErrors> errors;
+    FloatObservation observe;
+    observe.grids = {{0, -5}, {4, -3}, {0, -5}};
+    observe.grid_errors = &errors;
+    FloatExecutor(graph, threads).run(53, samples.reader(), observe);
+    ASSERT_EQ(errors.size(), 3u);
+    for (std::size_t e = 0; e < expected.size(); ++e) {
+      EXPECT_NEAR(errors[0][e], expected[e], 1e-6 * expected[e]);
+      EXPECT_GT(expected[e], 0.0);
+    }
+    EXPECT_EQ(errors[2], errors[0]);
+    if (threads == 1) first = errors;
+    EXPECT_EQ(errors, first);
+  }
+}
+
 TEST(FloatExecutor, RangesShowWhatIsNotFinite) {
   const Graph graph = small_graph();
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {

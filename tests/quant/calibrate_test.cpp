@@ -57,6 +57,55 @@ TEST(Calibrate, RefusesRangesThatNoScaleCanHold) {
   EXPECT_THROW(calibrate(network, {1.0f}), Error);
 }
 
+TEST(Calibrate, LowersExponentsWhereTheSquaredErrorSaysSo) {
+  GraphOf g({2, 2, 1});
+  g.conv(0, 1, {1.0});
+  g.add(Op::relu, {1});
+  g.pool(Op::average_pool, 2, {});
+  IntNetwork network = lowered(g);
+  calibrate(network, {100.0f, 100.0f, 100.0f, 100.0f});
+  const std::vector<NodeGrid> grids = activation_grids(network);
+  ASSERT_EQ(grids.size(), network.nodes.size());
+  std::vector<int> before;
+  for (std::size_t i = 0; i < grids.size(); ++i) {
+    EXPECT_EQ(grids[i].node, network.nodes[i].source);
+    EXPECT_EQ(grids[i].exponent, network.nodes[i].exponent);
+    before.push_back(network.nodes[i].exponent);
+  }
+  std::vector<GridErrors> errors(grids.size(), GridErrors{4, 4, 5, 6});  // ties: the larger range
+  choose_exponents(network, errors);
+  for (std::size_t i = 0; i < grids.size(); ++i) EXPECT_EQ(network.nodes[i].exponent, before[i]);
+  errors[1] = {4, 3, 2, 1};
+  choose_exponents(network, errors);
+  EXPECT_EQ(network.nodes[1].exponent, before[1] - 3);
+  EXPECT_EQ(network.nodes[0].exponent, before[0]);
+  // What follows from exponents follows: the pool's multiplier grew by the lost bits.
+  EXPECT_EQ(network.nodes.back().multiplier,
+            std::ldexp(1.0f, network.nodes[network.nodes.size() - 2].exponent - network.nodes.back().exponent));
+  EXPECT_THROW(choose_exponents(network, std::vector<GridErrors>(1)), Error);
+}
+
+TEST(Calibrate, TiedScalesAreJudgedByTheirSumAndTablesKeepTheirs) {
+  GraphOf g({2, 2, 1});
+  const int a = g.conv(0, 1, {1.0}), b = g.conv(0, 1, {1.0});
+  const int joined = g.concat({a, b});
+  g.add(Op::sigmoid, {joined});
+  IntNetwork network = lowered(g);
+  calibrate(network, Ranges(5, 10.0f));
+  std::vector<GridErrors> errors(network.nodes.size(), GridErrors{1, 2, 3, 4});
+  const int exponent = network.at(a).exponent, table = network.nodes.back().exponent;
+  errors[static_cast<std::size_t>(a)] = {10, 1, 9, 9};
+  errors[static_cast<std::size_t>(b)] = {1, 20, 9, 9};
+  errors[static_cast<std::size_t>(joined)] = {0, 0, 0, 0};
+  errors.back() = {9, 1, 1, 1};
+  choose_exponents(network, errors);  // 11, 21, 18, 18
+  for (const int node : {a, b, joined}) EXPECT_EQ(network.at(node).exponent, exponent);
+  errors[static_cast<std::size_t>(b)] = {1, 5, 9, 9};
+  choose_exponents(network, errors);  // 11, 6, 18, 18
+  for (const int node : {a, b, joined}) EXPECT_EQ(network.at(node).exponent, exponent - 1);
+  EXPECT_EQ(network.nodes.back().exponent, table);
+}
+
 TEST(Calibrate, TiesScalesWhereCodesPassThrough) {
   GraphOf g({2, 2, 2});
   const int small = g.conv(0, 1, {1, 1});

@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "qnudge/quant/quantise.hpp"
+
 namespace qnudge {
 
 /// Fills `out` ([count, H, W, C] floats) with the samples first .. first + count - 1 of some sequence.
@@ -18,6 +20,9 @@ struct FloatObservation {
   /// the same for any thread count).
   std::vector<int> mean_nodes;
   std::vector<std::vector<double>>* means = nullptr;
+  /// In: grids to try. Out: their errors over all samples, [grids] (double sums in a fixed order).
+  std::vector<NodeGrid> grids;
+  std::vector<GridErrors>* grid_errors = nullptr;
 };
 
 /// One pass of the float network over `count` samples: outputs [count, outputs], NHWC order of the output node.

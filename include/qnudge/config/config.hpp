@@ -36,7 +36,8 @@ struct GridConfig {
 
 struct QuantConfig {
   std::string activations = "int8";
-  std::string batch_norm = "separate";  ///< "separate", "fold"
+  std::string activation_range = "mse";  ///< "max", "mse"
+  std::string batch_norm = "separate";   ///< "separate", "fold"
   GridConfig grid;
   int rest_bits = 8;                         ///< layers that a mode leaves unquantised
   std::map<std::string, GridConfig> layers;  ///< overrides by node name; missing keys inherit `grid`

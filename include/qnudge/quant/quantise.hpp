@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <array>
 #include <map>
 #include <span>
 #include <string>
@@ -45,6 +46,19 @@ constexpr int kExponentLimit = 60;
 /// layers afterwards. Throws Error(kind input) naming the node for a range that is not finite or above
 /// 127 * 2^kExponentLimit.
 void calibrate(IntNetwork& network, const Ranges& ranges);
+/// Squared errors of 8-bit codes of one tensor with scale 2^e, 2^(e-1), 2^(e-2) and 2^(e-3).
+using GridErrors = std::array<double, 4>;
+/// A float graph node's values on such grids.
+struct NodeGrid {
+  int node = 0;      ///< float graph node
+  int exponent = 0;  ///< e
+};
+/// What to measure before `choose_exponents`: per integer node its float source and the exponent by range.
+std::vector<NodeGrid> activation_grids(const IntNetwork& network);
+/// Lowers the exponents by up to three where that gives the smaller squared error: a few large values saturate, and all
+/// others gain a bit. `errors`: [nodes], as measured for `activation_grids`; tied nodes are judged by their sum;
+/// Sigmoid tables and a float output keep theirs.
+void choose_exponents(IntNetwork& network, std::span<const GridErrors> errors);
 /// The same from exponents already known, [nodes]. Throws Error(kind input) for a wrong count, an exponent out of range
 /// or unequal exponents where codes pass through unchanged.
 void set_exponents(IntNetwork& network, std::span<const int> exponents);
