@@ -44,11 +44,11 @@ std::map<std::string, json> read_record(const std::string& path) {
 }
 
 /// Asks in the ladder's order: all candidates in one graph, then one at a time.
-json ask(const Cudnn& api, const DeviceProperties& properties, const ConvTask& task) {
+json ask(const Cudnn& api, const PlanTarget& target, const ConvTask& task) {
   json answer = {{"form", "plain kernel"}, {"reason", ""}};
   for (const ConvForm form : {ConvForm::whole, ConvForm::sliced}) {
     if (form == ConvForm::sliced && task.role != ConvRole::wide) break;
-    const PlanOutcome outcome = plan_conv(api, properties, task, form);
+    const PlanOutcome outcome = plan_conv(api, target, task, form);
     if (outcome.accepted) {
       answer["form"] = form == ConvForm::whole ? "one graph" : "one candidate at a time";
       answer["engine"] = outcome.engine;
@@ -67,14 +67,14 @@ void fill(const std::string& path, double seconds) {
   std::int64_t asked = 0;
   for (const std::int64_t candidates : kCandidates) {
     for (const DescribedDevice& device : kDescribedDevices) {
-      const DeviceProperties properties = DeviceProperties::described(api, device.json());
+      const PlanTarget target(api, device.json());
       for (const ModelShapes& model : published_models()) {
         for (const LayerShape& layer : model.layers) {
           for (const ConvTask& task : tasks_of(layer, candidates)) {
             const std::string key = key_of(device, task);
             if (record.contains(key)) continue;
             if (std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count() > seconds) return;
-            json answer = ask(api, properties, task);
+            json answer = ask(api, target, task);
             answer["key"] = key;
             out << answer.dump() << '\n' << std::flush;
             record[key] = answer;

@@ -52,6 +52,7 @@ class Deviceless : public testing::Test {
       GTEST_SKIP() << e.what();
     }
   }
+  PlanTarget target() const { return {*api_, kDescribedDevices.front().json()}; }
   const Cudnn* api_ = nullptr;
 };
 
@@ -68,17 +69,17 @@ ConvTask task_of(ConvRole role, std::int64_t candidates) {
 }
 
 TEST_F(Deviceless, GraphsHaveTheLayoutsOfTheContract) {
-  const std::string single = make_conv_graph(*api_, task_of(ConvRole::single, 1), ConvForm::whole).text;
+  const std::string single = make_conv_graph(*api_, target(), task_of(ConvRole::single, 1), ConvForm::whole).text;
   EXPECT_THAT(single, HasSubstr("t1 type3 [4,16,8,8] (1024,1,128,16)"));  // [N,H,W,C]
   EXPECT_THAT(single, HasSubstr("t2 type3 [16,16,3,3] (144,1,48,16)"));   // [K,R,S,C]
   EXPECT_THAT(single, HasSubstr("t6 type3 [4,16,8,8] (1024,1,128,16)"));
-  const std::string wide = make_conv_graph(*api_, task_of(ConvRole::wide, 5), ConvForm::whole).text;
+  const std::string wide = make_conv_graph(*api_, target(), task_of(ConvRole::wide, 5), ConvForm::whole).text;
   EXPECT_THAT(wide, HasSubstr("t1 type3 [4,16,8,8] (1024,1,128,16)"));
   EXPECT_THAT(wide, HasSubstr("t2 type3 [80,16,3,3] (144,1,48,16)"));
   EXPECT_THAT(wide, HasSubstr("t6 type3 [4,80,8,8] (5120,1,640,80)"));
-  const std::string sliced = make_conv_graph(*api_, task_of(ConvRole::wide, 5), ConvForm::sliced).text;
+  const std::string sliced = make_conv_graph(*api_, target(), task_of(ConvRole::wide, 5), ConvForm::sliced).text;
   EXPECT_THAT(sliced, HasSubstr("t6 type3 [4,16,8,8] (5120,1,640,80)"));
-  const std::string shared = make_conv_graph(*api_, task_of(ConvRole::shared, 5), ConvForm::whole).text;
+  const std::string shared = make_conv_graph(*api_, target(), task_of(ConvRole::shared, 5), ConvForm::whole).text;
   EXPECT_THAT(shared, HasSubstr("t1 type3 [4,16,8,8,5] (5120,1,640,80,16)"));  // [N,H,W,P,C]
   EXPECT_THAT(shared, HasSubstr("t2 type3 [16,16,3,3,1] (144,1,48,16,16)"));
   EXPECT_THAT(shared, HasSubstr("t6 type3 [4,16,8,8,5] (5120,1,640,80,16)"));
@@ -89,7 +90,7 @@ TEST_F(Deviceless, EpiloguesAreWrittenOutInOrder) {
   // add, multiply, max, min, add, subtract: bias, scale, clamp, explicit rounding.
   ConvTask task = task_of(ConvRole::single, 1);
   const auto operations = [&] {
-    const std::string text = make_conv_graph(*api_, task, ConvForm::whole).text;
+    const std::string text = make_conv_graph(*api_, target(), task, ConvForm::whole).text;
     std::string all;
     for (std::size_t at = text.find("op"); at != std::string::npos; at = text.find("op", at + 1)) {
       all += text.substr(at + 2, text.find(';', at) - at - 2) + " ";
@@ -126,7 +127,7 @@ TEST_F(Deviceless, RefusalsAreNamed) {
 }
 
 TEST_F(Deviceless, BadDescriptionsAreRefusedInCudnnsWords) {
-  EXPECT_THAT(message_of([&] { DeviceProperties::described(*api_, "{"); }), HasSubstr("cuDNN refuses"));
+  EXPECT_THAT(message_of([&] { PlanTarget(*api_, "{"); }), HasSubstr("cuDNN refuses"));
   Descriptor tensor(*api_, CUDNN_BACKEND_TENSOR_DESCRIPTOR, "a tensor of nothing");
   EXPECT_THAT(message_of([&] { tensor.finalize(); }), HasSubstr("a tensor of nothing"));
 }
@@ -144,8 +145,7 @@ TEST_F(Deviceless, RepresentativeLayersPlanOnEveryArchitecture) {
       if (!seen.insert(kind).second) continue;
       for (const ConvTask& task : tasks_of(layer, 33)) {
         const DescribedDevice& device = kDescribedDevices[static_cast<std::size_t>(asked++) % kDescribedDevices.size()];
-        const PlanOutcome outcome =
-            plan_conv(*api_, DeviceProperties::described(*api_, device.json()), task, ConvForm::whole);
+        const PlanOutcome outcome = plan_conv(*api_, PlanTarget(*api_, device.json()), task, ConvForm::whole);
         EXPECT_TRUE(outcome.accepted) << device.name << ", " << task_text(task) << ": " << outcome.reason;
         EXPECT_EQ(outcome.plan, nullptr) << "nothing can be loaded for a device that is not here";
       }
