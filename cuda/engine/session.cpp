@@ -67,7 +67,7 @@ Evaluation EngineSession::evaluate(const ImagesHandle& handle) {
   const DeviceImages& images = images_of(handle);
   const IntNetwork& n = network_.description();
   const std::int64_t size =
-      choose_chunk(network_, all_nodes(n), 1, images.count(), chunk_limits(*device_, options_, 1));
+      choose_chunk(network_, all_nodes(n), 1, images.count(), chunk_limits(*device_, options_, 1)).images;
   PlainRun run(*device_, network_, {.nodes = all_nodes(n), .external = {0}, .kept = {n.output}, .images = size});
   const auto count = static_cast<std::size_t>(images.count());
   const DeviceArray<std::int32_t> predicted(*device_, count, "the predictions");
@@ -96,7 +96,8 @@ std::vector<double> EngineSession::accumulator_means(int layer, const ImagesHand
   const Layer& l = n.layer(layer);
   const LayerPlan plan = make_layer_plan(n, layer);
   const int input = n.at(l.node).inputs[0];
-  const std::int64_t size = choose_chunk(network_, plan.prefix, 1, images.count(), chunk_limits(*device_, options_, 1));
+  const std::int64_t size =
+      choose_chunk(network_, plan.prefix, 1, images.count(), chunk_limits(*device_, options_, 1)).images;
   PlainRun run(*device_, network_, {.nodes = plan.prefix, .external = {0}, .kept = {input}, .images = size});
   const std::int64_t taps = l.conv.groups * l.filter.taps();
   const DeviceArray<std::int64_t> sums(*device_, static_cast<std::size_t>(taps), "the sums of inputs");
