@@ -57,7 +57,7 @@ void EngineSearch::fill_cache(const EngineOptions& engine) {
   std::vector<int> external = plan_.cut;
   external.push_back(0);
   const std::int64_t size =
-      choose_chunk(network_, plan_.prefix, 1, images_->count(), chunk_limits(device_, engine, 1)).images;
+      choose_chunk(network_, plan_.prefix, 1, images_->count(), plain_limits(device_, engine)).images;
   const ChunkProgram prefix(network_, {.nodes = plan_.prefix, .external = external, .kept = {}, .images = size});
   const Memory arena = device_.allocate(prefix.arena_bytes(), "the activations before the layer");
   TensorTable table = prefix.tensors(arena.get());
@@ -77,8 +77,7 @@ void EngineSearch::prepare_suffix(const EngineOptions& engine) {
   const std::vector<int> nodes = searched_and_suffix(plan_);
   const int layer = network_.description().at(plan_.node).layer;
   const std::int64_t candidates = population_.resident();
-  const ChunkChoice choice =
-      choose_chunk(network_, nodes, candidates, images_->count(), chunk_limits(device_, engine, device_.streams()));
+  const ChunkChoice choice = choose_chunk(network_, nodes, candidates, images_->count(), chunk_limits(device_, engine));
   suffix_ = std::make_unique<ChunkProgram>(network_, ChunkSpec{.nodes = nodes,
                                                                .external = plan_.cut,
                                                                .kept = {network_.description().output},
