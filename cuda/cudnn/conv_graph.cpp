@@ -6,6 +6,9 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
+
+#include "qnudge/cuda/phases.hpp"
 
 namespace qnudge::cuda {
 namespace {
@@ -23,25 +26,37 @@ std::int64_t alignment_of(std::int64_t bytes) {
 class Layout {
  public:
   Layout(const ConvTask& task, ConvForm form)
-      : t_(task), five_(task.role == ConvRole::shared), sliced_(form == ConvForm::sliced) {}
+      : t_(task), five_(task.role == ConvRole::shared), sliced_(form == ConvForm::sliced) {
+    if (form == ConvForm::phases) phases_ = phases_of(task);
+  }
 
   bool five() const { return five_; }
   std::int64_t outputs() const {
     return t_.role == ConvRole::wide && !sliced_ ? t_.candidates * t_.filter.k : t_.filter.k;
   }
+  const Window& window() const { return phases_ ? phases_->window : t_.geometry.window; }
 
   Extents x_dims() const { return dims(t_.images, t_.in.c, t_.in.h, t_.in.w); }
-  Extents x_strides() const { return strides(t_.in.h, t_.in.w, t_.in.c, t_.in.c); }
-  Extents y_dims() const { return dims(t_.images, outputs(), t_.out.h, t_.out.w); }
+  Extents x_strides() const {
+    const std::int64_t pixel = five_ ? t_.candidates * t_.in.c : t_.in.c;
+    return strides(t_.in.h * t_.in.w * pixel, t_.in.w * pixel, pixel, t_.in.c);
+  }
+  Extents y_dims() const {
+    return phases_ ? dims(t_.images, outputs(), phases_->h.outputs, phases_->w.outputs)
+                   : dims(t_.images, outputs(), t_.out.h, t_.out.w);
+  }
+  /// In memory pixels hold all candidates, whichever of them and of the phases this graph writes.
   Extents y_strides() const {
-    return strides(t_.out.h, t_.out.w, outputs(), sliced_ ? t_.candidates * t_.filter.k : outputs());
+    const std::int64_t pixel = t_.candidates * t_.filter.k, row = t_.out.w * pixel;
+    const std::int64_t every_row = phases_ ? phases_->h.phases : 1, every_column = phases_ ? phases_->w.phases : 1;
+    return strides(t_.out.h * row, every_row * row, every_column * pixel, t_.filter.k);
   }
   Extents w_dims() const {
-    const FilterShape& f = t_.filter;
+    const FilterShape f = filter();
     return five_ ? Extents{f.k, f.c, f.r, f.s, 1} : Extents{outputs(), f.c, f.r, f.s};
   }
   Extents w_strides() const {
-    const FilterShape& f = t_.filter;
+    const FilterShape f = filter();
     return five_ ? Extents{f.taps(), 1, f.s * f.c, f.c, f.c} : Extents{f.taps(), 1, f.s * f.c, f.c};
   }
   Extents channel_dims() const { return five_ ? Extents{1, outputs(), 1, 1, 1} : Extents{1, outputs(), 1, 1}; }
@@ -55,16 +70,19 @@ class Layout {
   }
 
  private:
+  FilterShape filter() const {
+    return phases_ ? FilterShape{t_.filter.k, phases_->h.taps, phases_->w.taps, t_.filter.c} : t_.filter;
+  }
   Extents dims(std::int64_t n, std::int64_t c, std::int64_t h, std::int64_t w) const {
     return five_ ? Extents{n, c, h, w, t_.candidates} : Extents{n, c, h, w};
   }
-  Extents strides(std::int64_t h, std::int64_t w, std::int64_t c, std::int64_t pitch) const {
-    const std::int64_t column = five_ ? t_.candidates * c : pitch;
-    return five_ ? Extents{h * w * column, 1, w * column, column, c} : Extents{h * w * column, 1, w * column, column};
+  Extents strides(std::int64_t image, std::int64_t row, std::int64_t column, std::int64_t candidate) const {
+    return five_ ? Extents{image, 1, row, column, candidate} : Extents{image, 1, row, column};
   }
 
   const ConvTask& t_;
   const bool five_, sliced_;
+  std::optional<Phases> phases_;
 };
 
 /// Collects operations into a graph.
@@ -142,7 +160,7 @@ class Builder {
 
   /// The int32 sums, virtual.
   std::size_t convolution() {
-    const Window& g = task_.geometry.window;
+    const Window& g = layout_.window();
     const std::size_t x = tensor(static_cast<std::int64_t>(Port::x), CUDNN_DATA_INT8, layout_.x_dims(),
                                  layout_.x_strides(), alignment_of(task_.in.size() * x_candidates()), false, false);
     const std::size_t w = tensor(static_cast<std::int64_t>(Port::w), CUDNN_DATA_INT8, layout_.w_dims(),
@@ -225,9 +243,14 @@ class Builder {
 
 std::string graph_refusal(const ConvTask& task, ConvForm form) {
   const ConvGeometry& g = task.geometry;
-  if (g.spread_h != 1 || g.spread_w != 1) return "cuDNN has no int8 transposed convolution";
+  if (form == ConvForm::phases) {
+    if (std::string refusal = phases_of(task).refusal; !refusal.empty()) return refusal;
+  } else if (g.spread_h != 1 || g.spread_w != 1) {
+    return "cuDNN has no int8 transposed convolution";
+  }
   if (g.groups > 1 && task.filter.c == 1) return "cuDNN has no int8 depthwise convolution";
-  if (g.window.pad_top < 0 || g.window.pad_left < 0 || g.window.pad_bottom < 0 || g.window.pad_right < 0) {
+  if (form != ConvForm::phases &&
+      (g.window.pad_top < 0 || g.window.pad_left < 0 || g.window.pad_bottom < 0 || g.window.pad_right < 0)) {
     return "cuDNN has no cropping convolution";
   }
   if (form == ConvForm::sliced && task.role != ConvRole::wide) return "only filters per candidate can be sliced";

@@ -35,6 +35,7 @@ struct ConvGraph {
 enum class ConvForm {
   whole,   ///< one graph for all candidates: 4-D for `single` and `wide`, 5-D [N, H, W, P, C] for `shared`
   sliced,  ///< `wide` one candidate at a time: 4-D, y a slice of [N, OH, OW, P, K]
+  phases,  ///< transposed: one phase of the output at a time, y every so many rows and columns (phases.hpp)
 };
 
 /// Why no graph is written for this task in this form; empty if one is.

@@ -116,6 +116,12 @@ void ConvPlan::execute(cudnnHandle_t handle, const ConvPointers& at) const {
   check_cudnn(api_, api_.execute(handle, plan_.get(), pack.get()), "to run a convolution");
 }
 
+std::vector<ConvForm> forms_of(const ConvTask& task) {
+  if (task.geometry.spread_h != 1 || task.geometry.spread_w != 1) return {ConvForm::phases};
+  if (task.role == ConvRole::wide) return {ConvForm::whole, ConvForm::sliced};
+  return {ConvForm::whole};
+}
+
 PlanOutcome plan_conv(const Cudnn& api, const PlanTarget& target, const ConvTask& task, ConvForm form) {
   PlanOutcome outcome;
   outcome.reason = graph_refusal(task, form);

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "conv_graph.hpp"
 
@@ -32,6 +33,9 @@ class ConvPlan {
   bool native_graphs_;
   std::size_t workspace_bytes_ = 0;
 };
+
+/// Forms in which a task may be planned, best first: the ladder, whose last rung is the plain kernel.
+std::vector<ConvForm> forms_of(const ConvTask& task);
 
 /// What came of planning one task in one form.
 struct PlanOutcome {

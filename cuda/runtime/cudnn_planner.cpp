@@ -9,7 +9,9 @@
 
 #include "cuda/cudnn/conv_plan.hpp"
 #include "cuda/cudnn/plan_store.hpp"
+#include "launch.hpp"
 #include "qnudge/core/error.hpp"
+#include "qnudge/cuda/phases.hpp"
 
 namespace qnudge::cuda {
 namespace {
@@ -79,6 +81,56 @@ class CudnnConv : public DeviceConv {
   const std::string description_;
 };
 
+/// A transposed convolution: filters rearranged by phase, then one plan once per phase.
+class CudnnPhases : public DeviceConv {
+ public:
+  CudnnPhases(std::shared_ptr<const Handles> handles, std::shared_ptr<const ConvPlan> plan, const ConvTask& task)
+      : handles_(std::move(handles)),
+        plan_(std::move(plan)),
+        phases_(phases_of(task)),
+        rearrange_{nullptr,       nullptr,      phases_.h, phases_.w, task.role == ConvRole::wide ? task.candidates : 1,
+                   task.filter.k, task.filter.c},
+        pixel_(task.candidates * task.filter.k),
+        row_(task.out.w * pixel_),
+        element_(task.epilogue.float_output ? 4 : 1),
+        description_(fmt::format("cuDNN, {}, {} phases", plan_->description(), phases_.count())) {}
+
+  std::size_t workspace_bytes() const override { return filter_bytes() + plan_->workspace_bytes(); }
+  bool vendor() const override { return true; }
+  const std::string& description() const override { return description_; }
+
+  void enqueue(const ConvPointers& at, int stream_index, cudaStream_t stream) const override {
+    PhaseFilter rearrange = rearrange_;
+    rearrange.from = at.w;
+    rearrange.to = static_cast<std::int8_t*>(at.workspace);
+    launch(rearrange, stream);
+    const cudnnHandle_t handle = handles_->on(stream_index, stream);
+    for (std::int64_t phase = 0; phase < phases_.count(); ++phase) {
+      const std::int64_t offset = phase / phases_.w.phases * row_ + phase % phases_.w.phases * pixel_;
+      ConvPointers part = at;
+      part.w = rearrange.to + phase * rearrange.phase_size();
+      part.y = static_cast<std::byte*>(at.y) + offset * element_;
+      if (at.residual != nullptr) part.residual += offset;
+      part.workspace = static_cast<std::byte*>(at.workspace) + filter_bytes();
+      plan_->execute(handle, part);
+    }
+  }
+
+ private:
+  std::size_t filter_bytes() const { return (static_cast<std::size_t>(rearrange_.size()) + 255) / 256 * 256; }
+
+  const std::shared_ptr<const Handles> handles_;
+  const std::shared_ptr<const ConvPlan> plan_;
+  const Phases phases_;
+  const PhaseFilter rearrange_;
+  const std::int64_t pixel_, row_, element_;
+  const std::string description_;
+};
+
+const char* name_of(ConvForm form) {
+  return form == ConvForm::whole ? "whole" : form == ConvForm::sliced ? "sliced" : "phases";
+}
+
 class CudnnPlanner : public ConvPlanner {
  public:
   CudnnPlanner(const std::string& device, int streams)
@@ -96,7 +148,7 @@ class CudnnPlanner : public ConvPlanner {
     auto& made = made_[key];
     if (made) return made;
     std::string refusals;
-    for (const ConvForm form : {ConvForm::whole, ConvForm::sliced}) {
+    for (const ConvForm form : forms_of(task)) {
       made = by_cudnn(task, form, refusals);
       if (made) break;
     }
@@ -107,7 +159,7 @@ class CudnnPlanner : public ConvPlanner {
 
  private:
   std::shared_ptr<const DeviceConv> by_cudnn(const ConvTask& task, ConvForm form, std::string& refusals) {
-    const std::string key = fmt::format("{} {}", task_text(task), form == ConvForm::whole ? "whole" : "sliced");
+    const std::string key = fmt::format("{} {}", task_text(task), name_of(form));
     if (const auto stored = store_.find(key)) {
       if (auto plan = plan_from_json(api_, target_, task, form, *stored)) return conv(std::move(plan), task, form);
       store_.drop(key);
@@ -117,12 +169,11 @@ class CudnnPlanner : public ConvPlanner {
       if (const std::string json = outcome.plan->json(); !json.empty()) store_.add(key, json);
       return conv(std::move(outcome.plan), task, form);
     }
-    if (form == ConvForm::whole || task.role == ConvRole::wide) {
-      refusals += (refusals.empty() ? "" : "; ") + outcome.reason;
-    }
+    refusals += (refusals.empty() ? "" : "; ") + outcome.reason;
     return nullptr;
   }
   std::shared_ptr<const DeviceConv> conv(std::shared_ptr<const ConvPlan> plan, const ConvTask& task, ConvForm form) {
+    if (form == ConvForm::phases) return std::make_shared<CudnnPhases>(handles_, std::move(plan), task);
     return std::make_shared<CudnnConv>(handles_, std::move(plan), task, form);
   }
 

@@ -65,6 +65,11 @@ void launch(const PlainConv& op, std::int64_t count, cudaStream_t stream) {
   QNUDGE_CUDA_CHECK(cudaGetLastError());
 }
 
+void launch(const PhaseFilter& op, cudaStream_t stream) {
+  launch_op(op, op.size(), stream);
+  QNUDGE_CUDA_CHECK(cudaGetLastError());
+}
+
 void launch(const ForEach& command, cudaStream_t stream) {
   if (command.count == 0) return;
   std::visit([&](const auto& op) { launch_op(op, command.count, stream); }, command.op);

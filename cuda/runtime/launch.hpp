@@ -4,11 +4,13 @@
 #include <cuda_runtime_api.h>
 
 #include "qnudge/cuda/commands.hpp"
+#include "qnudge/kernels/phase_filter.hpp"
 
 /// Kernels of the commands. Each call enqueues on `stream` and returns; Error(kind device) if the launch is refused.
 namespace qnudge::cuda {
 
 void launch(const PlainConv& op, std::int64_t count, cudaStream_t stream);
+void launch(const PhaseFilter& op, cudaStream_t stream);
 void launch(const ForEach& command, cudaStream_t stream);
 void launch(const ForEachDrawing& command, cudaStream_t stream);
 void launch(const SumTaps& command, cudaStream_t stream);

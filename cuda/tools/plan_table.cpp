@@ -46,11 +46,12 @@ std::map<std::string, json> read_record(const std::string& path) {
 /// Asks in the ladder's order: all candidates in one graph, then one at a time.
 json ask(const Cudnn& api, const PlanTarget& target, const ConvTask& task) {
   json answer = {{"form", "plain kernel"}, {"reason", ""}};
-  for (const ConvForm form : {ConvForm::whole, ConvForm::sliced}) {
-    if (form == ConvForm::sliced && task.role != ConvRole::wide) break;
+  for (const ConvForm form : forms_of(task)) {
     const PlanOutcome outcome = plan_conv(api, target, task, form);
     if (outcome.accepted) {
-      answer["form"] = form == ConvForm::whole ? "one graph" : "one candidate at a time";
+      answer["form"] = form == ConvForm::whole    ? "one graph"
+                       : form == ConvForm::sliced ? "one candidate at a time"
+                                                  : "by phases";
       answer["engine"] = outcome.engine;
       return answer;
     }

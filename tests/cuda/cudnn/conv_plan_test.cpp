@@ -132,6 +132,28 @@ TEST_F(Deviceless, BadDescriptionsAreRefusedInCudnnsWords) {
   EXPECT_THAT(message_of([&] { tensor.finalize(); }), HasSubstr("a tensor of nothing"));
 }
 
+TEST_F(Deviceless, TransposedConvolutionsPlanByPhases) {
+  for (const auto& [role, candidates] : {std::pair{ConvRole::single, 1}, {ConvRole::wide, 5}, {ConvRole::shared, 3}}) {
+    for (const bool flat : {true, false}) {  // a signal of stride 2, an image of stride 2 both ways
+      ConvTask task = task_of(role, candidates);
+      task.in = {8, flat ? 1 : 8, 16};
+      task.out = {16, flat ? 1 : 16, 16};
+      task.filter = {16, 4, flat ? 1 : 4, 16};
+      task.geometry.window = {.r = 4,
+                              .s = flat ? 1 : 4,
+                              .pad_top = 2,
+                              .pad_left = flat ? 0 : 2,
+                              .pad_bottom = 2,
+                              .pad_right = flat ? 0 : 2};
+      task.geometry.spread_h = 2;
+      task.geometry.spread_w = flat ? 1 : 2;
+      ASSERT_EQ(forms_of(task), std::vector{ConvForm::phases});
+      const PlanOutcome outcome = plan_conv(*api_, target(), task, ConvForm::phases);
+      EXPECT_TRUE(outcome.accepted) << task_text(task) << ": " << outcome.reason;
+    }
+  }
+}
+
 /// A few layers that differ in kind: a stem, odd channels, a stride, a shortcut, a product, a signal, an addition.
 TEST_F(Deviceless, RepresentativeLayersPlanOnEveryArchitecture) {
   std::set<std::string> seen;
