@@ -2,7 +2,7 @@
 # `cpack -G TGZ` in the build folder makes a bundle that checks a GPU on a machine without a compiler or a package
 # manager: programs, tests, data, and every library but the driver, cuDNN, cuBLAS, NVRTC and the C library.
 set(QNUDGE_FASHION_MNIST /usr/share/datasets/fashion-mnist CACHE PATH "Data that the bundle's check runs on")
-install(TARGETS qnudge RUNTIME_DEPENDENCY_SET qnudge_runtime DESTINATION bin COMPONENT bundle)
+install(TARGETS qnudge qnudge_conv_benchmark RUNTIME_DEPENDENCY_SET qnudge_runtime DESTINATION bin COMPONENT bundle)
 if(QNUDGE_TESTS)
   install(TARGETS qnudge_gpu_tests RUNTIME_DEPENDENCY_SET qnudge_runtime DESTINATION bin COMPONENT bundle)
 endif()

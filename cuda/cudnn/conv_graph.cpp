@@ -70,7 +70,8 @@ class Layout {
 /// Collects operations into a graph.
 class Builder {
  public:
-  Builder(const Cudnn& api, const ConvTask& task, ConvForm form) : api_(api), task_(task), layout_(task, form) {}
+  Builder(const Cudnn& api, const PlanTarget& target, const ConvTask& task, ConvForm form)
+      : api_(api), target_(target), task_(task), layout_(task, form) {}
 
   ConvGraph build() {
     const ConvEpilogue& e = task_.epilogue;
@@ -204,11 +205,13 @@ class Builder {
 
   ConvGraph finish() {
     Descriptor graph(api_, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, "an operation graph");
+    target_.give_to_graph(graph);
     graph.set_descriptors(CUDNN_ATTR_OPERATIONGRAPH_OPS, operations_).finalize();
     return {std::move(graph), std::move(scalars_), std::move(text_), std::move(parts_)};
   }
 
   const Cudnn& api_;
+  const PlanTarget& target_;
   const ConvTask& task_;
   const Layout layout_;
   std::vector<Descriptor> parts_;
@@ -237,8 +240,8 @@ std::string graph_refusal(const ConvTask& task, ConvForm form) {
   return {};
 }
 
-ConvGraph make_conv_graph(const Cudnn& api, const ConvTask& task, ConvForm form) {
-  return Builder(api, task, form).build();
+ConvGraph make_conv_graph(const Cudnn& api, const PlanTarget& target, const ConvTask& task, ConvForm form) {
+  return Builder(api, target, task, form).build();
 }
 
 }  // namespace qnudge::cuda

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "descriptor.hpp"
+#include "plan_target.hpp"
 #include "qnudge/cuda/conv_task.hpp"
 
 namespace qnudge::cuda {
@@ -40,6 +41,6 @@ enum class ConvForm {
 std::string graph_refusal(const ConvTask& task, ConvForm form);
 
 /// Throws Error(kind device) if cuDNN does not take the graph.
-ConvGraph make_conv_graph(const Cudnn& api, const ConvTask& task, ConvForm form);
+ConvGraph make_conv_graph(const Cudnn& api, const PlanTarget& target, const ConvTask& task, ConvForm form);
 
 }  // namespace qnudge::cuda

@@ -48,13 +48,12 @@ Offer describe(const Cudnn& api, Descriptor config) {
 }
 
 /// What one mode of the heuristics offers, best first; nothing if it knows no engine.
-std::vector<Offer> offers(const Cudnn& api, const DeviceProperties& device, const ConvGraph& graph,
+std::vector<Offer> offers(const Cudnn& api, const PlanTarget& target, const ConvGraph& graph,
                           cudnnBackendHeurMode_t mode) {
   constexpr std::size_t kMost = 16;
   Descriptor heuristics(api, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, "the heuristics");
-  heuristics.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph.graph)
-      .set(CUDNN_ATTR_ENGINEHEUR_MODE, mode)
-      .set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, device.descriptor());
+  heuristics.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph.graph).set(CUDNN_ATTR_ENGINEHEUR_MODE, mode);
+  target.give_to_heuristics(heuristics);
   if (heuristics.try_finalize() != CUDNN_STATUS_SUCCESS) return {};
   std::vector<Descriptor> configs;
   for (std::size_t i = 0; i < kMost; ++i) configs.emplace_back(api, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, "an engine");
@@ -67,9 +66,9 @@ std::vector<Offer> offers(const Cudnn& api, const DeviceProperties& device, cons
 }
 
 /// Compiles `offer`; nothing but loading is left where the device is only described.
-cudnnStatus_t compile(const DeviceProperties& device, const Offer& offer, Descriptor& plan) {
-  plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, offer.config)
-      .set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, device.descriptor());
+cudnnStatus_t compile(const PlanTarget& target, const Offer& offer, Descriptor& plan) {
+  target.give_to_plan(plan);
+  plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, offer.config);
   return plan.try_finalize();
 }
 
@@ -85,10 +84,14 @@ ConvPlan::ConvPlan(const Cudnn& api, ConvGraph graph, Descriptor plan, std::stri
           static_cast<std::size_t>(plan_.values<std::int64_t>(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, 1).at(0))) {}
 
 std::string ConvPlan::json() const {
-  const std::vector<char> text = plan_.values<char>(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, 1 << 20);
-  std::string json(text.begin(), text.end());
-  json.erase(json.find_last_not_of('\0') + 1);
-  return json;
+  try {
+    const std::vector<char> text = plan_.values<char>(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, 1 << 20);
+    std::string json(text.begin(), text.end());
+    json.erase(json.find_last_not_of('\0') + 1);
+    return json;
+  } catch (const Error&) {
+    return {};
+  }
 }
 
 void ConvPlan::execute(cudnnHandle_t handle, const ConvPointers& at) const {
@@ -113,22 +116,22 @@ void ConvPlan::execute(cudnnHandle_t handle, const ConvPointers& at) const {
   check_cudnn(api_, api_.execute(handle, plan_.get(), pack.get()), "to run a convolution");
 }
 
-PlanOutcome plan_conv(const Cudnn& api, const DeviceProperties& device, const ConvTask& task, ConvForm form) {
+PlanOutcome plan_conv(const Cudnn& api, const PlanTarget& target, const ConvTask& task, ConvForm form) {
   PlanOutcome outcome;
   outcome.reason = graph_refusal(task, form);
   if (!outcome.reason.empty()) return outcome;
-  ConvGraph graph = make_conv_graph(api, task, form);
+  ConvGraph graph = make_conv_graph(api, target, task, form);
   outcome.reason = "no engine of cuDNN takes this graph";
   for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
-    for (const Offer& offer : offers(api, device, graph, mode)) {
+    for (const Offer& offer : offers(api, target, graph, mode)) {
       ++outcome.offered;
       if (!offer.exact) {
         ++outcome.forbidden;
         continue;
       }
       Descriptor plan(api, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, "a plan");
-      const cudnnStatus_t status = compile(device, offer, plan);
-      const bool unloaded = !device.present() && status == CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER;
+      const cudnnStatus_t status = compile(target, offer, plan);
+      const bool unloaded = !target.present() && status == CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER;
       if (status != CUDNN_STATUS_SUCCESS && !unloaded) {
         outcome.reason = fmt::format("engine {} fails: {}", offer.engine, api.get_error_string(status));
         continue;
@@ -136,7 +139,7 @@ PlanOutcome plan_conv(const Cudnn& api, const DeviceProperties& device, const Co
       outcome.accepted = true;
       outcome.reason.clear();
       outcome.engine = fmt::format("engine {}{}", offer.engine, offer.native_graphs ? ", native graphs" : "");
-      if (device.present()) {
+      if (target.present()) {
         outcome.plan =
             std::make_shared<ConvPlan>(api, std::move(graph), std::move(plan), outcome.engine, offer.native_graphs);
       }
@@ -146,14 +149,14 @@ PlanOutcome plan_conv(const Cudnn& api, const DeviceProperties& device, const Co
   return outcome;
 }
 
-std::shared_ptr<const ConvPlan> plan_from_json(const Cudnn& api, const DeviceProperties& device, const ConvTask& task,
+std::shared_ptr<const ConvPlan> plan_from_json(const Cudnn& api, const PlanTarget& target, const ConvTask& task,
                                                ConvForm form, const std::string& json) {
-  if (!device.present() || !graph_refusal(task, form).empty()) return nullptr;
-  ConvGraph graph = make_conv_graph(api, task, form);
+  if (!target.present() || !graph_refusal(task, form).empty()) return nullptr;
+  ConvGraph graph = make_conv_graph(api, target, task, form);
   Descriptor plan(api, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, "a stored plan");
   try {
-    plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, device.descriptor())
-        .set(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, std::vector<char>(json.begin(), json.end()));
+    target.give_to_plan(plan);
+    plan.set(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, std::vector<char>(json.begin(), json.end()));
     if (plan.try_finalize() != CUDNN_STATUS_SUCCESS) return nullptr;
     return std::make_shared<ConvPlan>(api, std::move(graph), std::move(plan), "stored plan", true);
   } catch (const Error&) {

@@ -6,7 +6,6 @@
 #include <string>
 
 #include "conv_graph.hpp"
-#include "device_properties.hpp"
 
 namespace qnudge::cuda {
 
@@ -19,7 +18,8 @@ class ConvPlan {
   const std::string& description() const { return description_; }
   /// cuDNN can hand the plan's kernels over as nodes of a CUDA graph.
   bool native_graphs() const { return native_graphs_; }
-  std::string json() const;  ///< what rebuilds the plan without a search
+  /// What rebuilds the plan without a search; empty where cuDNN cannot tell.
+  std::string json() const;
 
   /// Enqueues one execution on the handle's stream.
   void execute(cudnnHandle_t handle, const ConvPointers& at) const;
@@ -46,10 +46,10 @@ struct PlanOutcome {
 /// Asks the heuristics, leaves out engines that are not deterministic or compute otherwise than in exact sums
 /// (Winograd, FFT, reduced precision, converted inputs), and takes the first that cuDNN can compile. On a device that
 /// is only described, an engine counts as accepted when nothing but loading its code is left.
-PlanOutcome plan_conv(const Cudnn& api, const DeviceProperties& device, const ConvTask& task, ConvForm form);
+PlanOutcome plan_conv(const Cudnn& api, const PlanTarget& target, const ConvTask& task, ConvForm form);
 
 /// The plan that `json` describes, for the same graph; nothing if cuDNN does not take it any more.
-std::shared_ptr<const ConvPlan> plan_from_json(const Cudnn& api, const DeviceProperties& device, const ConvTask& task,
+std::shared_ptr<const ConvPlan> plan_from_json(const Cudnn& api, const PlanTarget& target, const ConvTask& task,
                                                ConvForm form, const std::string& json);
 
 }  // namespace qnudge::cuda

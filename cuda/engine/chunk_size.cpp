@@ -30,28 +30,32 @@ std::size_t bytes_per_row(const IntNetwork& network, const std::vector<int>& nod
 
 }  // namespace
 
-std::int64_t choose_chunk(const DeviceNetwork& network, const std::vector<int>& nodes, std::int64_t candidates,
-                          std::int64_t count, const ChunkLimits& limits) {
+ChunkChoice choose_chunk(const DeviceNetwork& network, const std::vector<int>& nodes, std::int64_t candidates,
+                         std::int64_t count, const ChunkLimits& limits) {
   constexpr std::int64_t kMaxElements = (std::int64_t{1} << 31) - 1;
-  if (limits.images > 0) return std::min(limits.images, count);
+  const auto with_streams = [&](std::int64_t images, int streams) {
+    const std::int64_t chunks = (count + images - 1) / images;
+    return ChunkChoice{images, static_cast<int>(std::min<std::int64_t>(streams, chunks))};
+  };
+  if (limits.images > 0) return with_streams(std::min(limits.images, count), limits.streams);
   const IntNetwork& n = network.description();
   const auto row = static_cast<std::int64_t>(std::max<std::size_t>(1, bytes_per_row(n, nodes)));
   std::int64_t largest = 1;
   for (int i : nodes) largest = std::max(largest, n.at(i).shape.size());
 
-  const auto budget = static_cast<std::int64_t>(limits.bytes) / limits.streams;
-  const std::int64_t by_memory = budget / (row * candidates), by_elements = kMaxElements / (largest * candidates);
-  require(by_memory > 0, ErrorKind::device,
-          "one image with {} candidates needs {:.1f} MiB of device memory for its activations and {:.1f} MiB are left "
-          "for each of {} streams: lower search.chunk",
-          candidates, static_cast<double>(row * candidates) / 1048576.0, static_cast<double>(budget) / 1048576.0,
-          limits.streams);
+  const auto total = static_cast<std::int64_t>(limits.bytes), need = row * candidates;
+  require(total >= need, ErrorKind::device,
+          "one image with {} candidates needs {:.1f} MiB of device memory for its activations and {:.1f} MiB are left: "
+          "lower search.chunk",
+          candidates, static_cast<double>(need) / 1048576.0, static_cast<double>(total) / 1048576.0);
+  const std::int64_t by_elements = kMaxElements / (largest * candidates);
   require(by_elements > 0, ErrorKind::device,
           "one image with {} candidates has an activation of {} elements, more than the 2^31 - 1 that a plan may have: "
           "lower search.chunk",
           candidates, largest * candidates);
+  const int streams = static_cast<int>(std::min<std::int64_t>(limits.streams, total / need));
   const std::int64_t wanted = std::max<std::int64_t>(1, limits.rows / candidates);
-  return std::min({wanted, by_memory, by_elements, count});
+  return with_streams(std::min({wanted, total / streams / need, by_elements, count}), streams);
 }
 
 }  // namespace qnudge::cuda

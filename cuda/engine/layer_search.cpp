@@ -56,7 +56,8 @@ void EngineSearch::fill_cache(const EngineOptions& engine) {
   }
   std::vector<int> external = plan_.cut;
   external.push_back(0);
-  const std::int64_t size = choose_chunk(network_, plan_.prefix, 1, images_->count(), chunk_limits(device_, engine, 1));
+  const std::int64_t size =
+      choose_chunk(network_, plan_.prefix, 1, images_->count(), plain_limits(device_, engine)).images;
   const ChunkProgram prefix(network_, {.nodes = plan_.prefix, .external = external, .kept = {}, .images = size});
   const Memory arena = device_.allocate(prefix.arena_bytes(), "the activations before the layer");
   TensorTable table = prefix.tensors(arena.get());
@@ -76,17 +77,14 @@ void EngineSearch::prepare_suffix(const EngineOptions& engine) {
   const std::vector<int> nodes = searched_and_suffix(plan_);
   const int layer = network_.description().at(plan_.node).layer;
   const std::int64_t candidates = population_.resident();
-  int streams = device_.streams();
-  std::int64_t size =
-      choose_chunk(network_, nodes, candidates, images_->count(), chunk_limits(device_, engine, streams));
-  streams = static_cast<int>(std::min<std::int64_t>(streams, (images_->count() + size - 1) / size));
+  const ChunkChoice choice = choose_chunk(network_, nodes, candidates, images_->count(), chunk_limits(device_, engine));
   suffix_ = std::make_unique<ChunkProgram>(network_, ChunkSpec{.nodes = nodes,
                                                                .external = plan_.cut,
                                                                .kept = {network_.description().output},
-                                                               .images = size,
+                                                               .images = choice.images,
                                                                .candidates = candidates,
                                                                .searched = layer});
-  for (int s = 0; s < streams; ++s) {
+  for (int s = 0; s < choice.streams; ++s) {
     arenas_.push_back(device_.allocate(suffix_->arena_bytes(), "the candidates' activations"));
   }
 }

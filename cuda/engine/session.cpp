@@ -40,13 +40,20 @@ class PlainRun {
 
 }  // namespace
 
-ChunkLimits chunk_limits(const Device& device, const EngineOptions& options, int streams) {
+ChunkLimits chunk_limits(const Device& device, const EngineOptions& options) {
   ChunkLimits limits;
-  limits.streams = streams;
+  limits.streams = device.streams();
   limits.images = options.images_per_chunk;
   // An eighth stays free for workspaces, plans and whatever else uses the device.
   limits.bytes =
       options.memory_bytes > 0 ? static_cast<std::size_t>(options.memory_bytes) : device.free_bytes() / 8 * 7;
+  return limits;
+}
+
+ChunkLimits plain_limits(const Device& device, const EngineOptions& options) {
+  ChunkLimits limits = chunk_limits(device, options);
+  limits.streams = 1;
+  limits.rows = 512;
   return limits;
 }
 
@@ -67,7 +74,7 @@ Evaluation EngineSession::evaluate(const ImagesHandle& handle) {
   const DeviceImages& images = images_of(handle);
   const IntNetwork& n = network_.description();
   const std::int64_t size =
-      choose_chunk(network_, all_nodes(n), 1, images.count(), chunk_limits(*device_, options_, 1));
+      choose_chunk(network_, all_nodes(n), 1, images.count(), plain_limits(*device_, options_)).images;
   PlainRun run(*device_, network_, {.nodes = all_nodes(n), .external = {0}, .kept = {n.output}, .images = size});
   const auto count = static_cast<std::size_t>(images.count());
   const DeviceArray<std::int32_t> predicted(*device_, count, "the predictions");
@@ -96,7 +103,8 @@ std::vector<double> EngineSession::accumulator_means(int layer, const ImagesHand
   const Layer& l = n.layer(layer);
   const LayerPlan plan = make_layer_plan(n, layer);
   const int input = n.at(l.node).inputs[0];
-  const std::int64_t size = choose_chunk(network_, plan.prefix, 1, images.count(), chunk_limits(*device_, options_, 1));
+  const std::int64_t size =
+      choose_chunk(network_, plan.prefix, 1, images.count(), plain_limits(*device_, options_)).images;
   PlainRun run(*device_, network_, {.nodes = plan.prefix, .external = {0}, .kept = {input}, .images = size});
   const std::int64_t taps = l.conv.groups * l.filter.taps();
   const DeviceArray<std::int64_t> sums(*device_, static_cast<std::size_t>(taps), "the sums of inputs");

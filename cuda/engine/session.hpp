@@ -29,7 +29,10 @@ class EngineSession : public Session {
   DeviceNetwork network_;
 };
 
-/// Memory and chunk limits under `options` as things stand; `streams` arenas share the memory.
-ChunkLimits chunk_limits(const Device& device, const EngineOptions& options, int streams);
+/// Memory and chunk limits under `options` as things stand, for programs with candidates on all streams.
+ChunkLimits chunk_limits(const Device& device, const EngineOptions& options);
+/// The same for programs without candidates, on one stream. Their chunks are of one size for all but the smallest image
+/// sets, because every size costs a plan per layer.
+ChunkLimits plain_limits(const Device& device, const EngineOptions& options);
 
 }  // namespace qnudge::cuda

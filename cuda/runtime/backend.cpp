@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "check.hpp"
 #include "cuda_device.hpp"
 #include "cudnn_planner.hpp"
 #include "diagnosis.hpp"
@@ -52,12 +53,14 @@ std::shared_ptr<cuda::Device> open_cuda_device(const CudaOptions& options) {
   require(status.problem.empty(), ErrorKind::device, "backend 'cuda': {}", status.problem);
   const auto usable = std::find_if(status.devices.begin(), status.devices.end(),
                                    [](const CudaDeviceInfo& d) { return d.problem.empty(); });
-  auto planner = options.vendor ? cuda::make_cudnn_planner(usable->ordinal, options.streams)
-                                : cuda::make_plain_planner("asked for");
+  QNUDGE_CUDA_CHECK(cudaSetDevice(usable->ordinal));
+  const std::string identity = fmt::format("{}, {}.{}, {} bytes, driver {}", usable->name, usable->major, usable->minor,
+                                           usable->memory_bytes, status.driver);
+  auto planner =
+      options.vendor ? cuda::make_cudnn_planner(identity, options.streams) : cuda::make_plain_planner("asked for");
   std::string description =
       fmt::format("{}, CUDA {}, {}", usable->name, cuda::version_text(status.runtime), planner->description());
-  return std::make_shared<cuda::CudaDevice>(usable->ordinal, std::move(description), options.streams,
-                                            std::move(planner));
+  return std::make_shared<cuda::CudaDevice>(std::move(description), options.streams, std::move(planner));
 }
 
 std::unique_ptr<Backend> make_cuda_backend(const CudaOptions& options) {

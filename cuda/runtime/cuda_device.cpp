@@ -54,9 +54,8 @@ struct CudaDevice::Enqueue {
   }
 };
 
-CudaDevice::CudaDevice(int ordinal, std::string description, int streams, std::unique_ptr<ConvPlanner> planner)
+CudaDevice::CudaDevice(std::string description, int streams, std::unique_ptr<ConvPlanner> planner)
     : description_(std::move(description)), planner_(std::move(planner)) {
-  QNUDGE_CUDA_CHECK(cudaSetDevice(ordinal));
   for (int s = 0; s < streams; ++s) {
     streams_.push_back(make_stream());
     forked_.push_back(make_event());

@@ -21,10 +21,10 @@ struct DestroyEvent {
 using Stream = std::unique_ptr<CUstream_st, DestroyStream>;
 using Event = std::unique_ptr<CUevent_st, DestroyEvent>;
 
-/// One NVIDIA GPU through the CUDA runtime.
+/// The current NVIDIA GPU through the CUDA runtime.
 class CudaDevice : public Device {
  public:
-  CudaDevice(int ordinal, std::string description, int streams, std::unique_ptr<ConvPlanner> planner);
+  CudaDevice(std::string description, int streams, std::unique_ptr<ConvPlanner> planner);
 
   std::string description() const override { return description_; }
   std::size_t free_bytes() const override;

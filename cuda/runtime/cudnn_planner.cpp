@@ -29,6 +29,7 @@ class Handles {
   ~Handles() {
     for (cudnnHandle_t handle : handles_) api_.destroy(handle);
   }
+  cudnnHandle_t first() const { return handles_.front(); }
   cudnnHandle_t on(int index, cudaStream_t stream) const {
     cudnnHandle_t handle = handles_[static_cast<std::size_t>(index)];
     check_cudnn(api_, api_.set_stream(handle, stream), "a stream");
@@ -80,11 +81,11 @@ class CudnnConv : public DeviceConv {
 
 class CudnnPlanner : public ConvPlanner {
  public:
-  CudnnPlanner(int device, int streams)
+  CudnnPlanner(const std::string& device, int streams)
       : api_(cudnn()),
-        properties_(DeviceProperties::of_device(api_, device)),
         handles_(std::make_shared<Handles>(api_, streams)),
-        store_(plan_store_folder(), version_text(api_.version()) + " " + properties_.key()) {
+        target_(handles_->first()),
+        store_(plan_store_folder(), fmt::format("cuDNN {}, {}", version_text(api_.version()), device)) {
     if (!store_.note().empty()) spdlog::info("{}", store_.note());
   }
 
@@ -108,12 +109,12 @@ class CudnnPlanner : public ConvPlanner {
   std::shared_ptr<const DeviceConv> by_cudnn(const ConvTask& task, ConvForm form, std::string& refusals) {
     const std::string key = fmt::format("{} {}", task_text(task), form == ConvForm::whole ? "whole" : "sliced");
     if (const auto stored = store_.find(key)) {
-      if (auto plan = plan_from_json(api_, properties_, task, form, *stored)) return conv(std::move(plan), task, form);
+      if (auto plan = plan_from_json(api_, target_, task, form, *stored)) return conv(std::move(plan), task, form);
       store_.drop(key);
     }
-    PlanOutcome outcome = plan_conv(api_, properties_, task, form);
+    PlanOutcome outcome = plan_conv(api_, target_, task, form);
     if (outcome.plan) {
-      store_.add(key, outcome.plan->json());
+      if (const std::string json = outcome.plan->json(); !json.empty()) store_.add(key, json);
       return conv(std::move(outcome.plan), task, form);
     }
     if (form == ConvForm::whole || task.role == ConvRole::wide) {
@@ -126,15 +127,15 @@ class CudnnPlanner : public ConvPlanner {
   }
 
   const Cudnn& api_;
-  const DeviceProperties properties_;
   const std::shared_ptr<const Handles> handles_;
+  const PlanTarget target_;
   PlanStore store_;
   std::map<std::string, std::shared_ptr<const DeviceConv>> made_;  // by task_text
 };
 
 }  // namespace
 
-std::unique_ptr<ConvPlanner> make_cudnn_planner(int device, int streams) {
+std::unique_ptr<ConvPlanner> make_cudnn_planner(const std::string& device, int streams) {
   return std::make_unique<CudnnPlanner>(device, streams);
 }
 

@@ -2,7 +2,6 @@
 #include <dnnl.h>
 #include <fmt/format.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -11,23 +10,12 @@
 #include "qnudge/cli/command.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/cpu/conv_kernel.hpp"
+#include "qnudge/cpu/host_backend.hpp"
 
 namespace qnudge {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-/// Name that the kernel gives the processor; "unknown processor" where it gives none.
-std::string processor_name() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);) {
-    const std::size_t colon = line.find(':');
-    if (line.starts_with("model name") && colon != std::string::npos) {
-      return line.substr(line.find_first_not_of(" \t", colon + 1));
-    }
-  }
-  return "unknown processor";
-}
 
 std::string onednn_version() {
   const dnnl_version_t* version = dnnl_version();

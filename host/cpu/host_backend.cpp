@@ -4,11 +4,24 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <fstream>
 
 #include "host_session.hpp"
 #include "qnudge/core/error.hpp"
 
 namespace qnudge {
+
+std::string processor_name() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    const std::size_t colon = line.find(':');
+    if (line.starts_with("model name") && colon != std::string::npos) {
+      return line.substr(line.find_first_not_of(" \t", colon + 1));
+    }
+  }
+  return "unknown processor";
+}
+
 namespace {
 
 class HostBackend : public Backend {
@@ -19,7 +32,8 @@ class HostBackend : public Backend {
   std::string name() const override { return "host"; }
 
   std::string device() const override {
-    return fmt::format("{}, {} thread{}", options_.vendor_kernels ? "oneDNN " + onednn_isa() : "own kernels", threads_,
+    return fmt::format("{}, {}, {} thread{}", processor_name(),
+                       options_.vendor_kernels ? "oneDNN " + onednn_isa() : "own kernels", threads_,
                        threads_ == 1 ? "" : "s");
   }
 

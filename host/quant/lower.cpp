@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -28,6 +29,7 @@ class Lowering {
       if (!dead && lowered(i) < 0) lower_node(i);
     }
     network_.output = lowered(graph_.output);
+    drop_output_views();
     return std::move(network_);
   }
 
@@ -53,6 +55,24 @@ class Lowering {
   std::optional<int> only_reader(int i) const {
     if (i == graph_.output || readers(i).size() != 1) return std::nullopt;
     return readers(i).front();
+  }
+
+  /// A layer that is merely flattened before it is the output keeps its real values. One with an upper bound does not:
+  /// a float output has none.
+  void drop_output_views() {
+    const auto reads = [&](const IntNode& reader, int i) { return std::ranges::count(reader.inputs, i); };
+    int root = network_.output;
+    while (node(root).op == IntOp::view) {
+      const int from = node(root).inputs[0];
+      std::ptrdiff_t readers = 0;
+      for (const IntNode& reader : network_.nodes) readers += reads(reader, from);
+      if (readers != 1) return;
+      root = from;
+    }
+    if (root == network_.output || node(root).op != IntOp::conv || node(root).clip_high != 0.0) return;
+    network_.nodes.resize(static_cast<std::size_t>(root) + 1);  // only the views stood behind it
+    network_.output = root;
+    network_.flatten_output = !network_.layer(node(root).layer).gemm;
   }
 
   int append(IntOp op, int from, int name_of) {

@@ -268,6 +268,12 @@ class Exporter {
     if (node.low == 0) {
       out_.node("Relu", node.name + "/bound", {out_.result()}).set_doc_string(part_of(node.name));
     }
+    if (net_.flatten_output) {
+      onnx::NodeProto& flatten = out_.node("Flatten", node.name + "/flatten", {out_.result()});
+      flatten.set_doc_string(part_of(node.name));
+      set_attribute(flatten, "axis", 1);
+      flat_[static_cast<std::size_t>(i)] = true;
+    }
     name_output(i);
   }
 

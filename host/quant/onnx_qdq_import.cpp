@@ -142,7 +142,15 @@ class QdqImporter {
   }
 
   /// Flattening and the like that belongs to another node: the same node's codes in another shape.
-  void read_reshape(const onnx::NodeProto& from) { values_[from.output(0)] = {Value::real, reading(from, 0)}; }
+  void read_reshape(const onnx::NodeProto& from) {
+    const Value read = value(input(from, 0));
+    if (read.kind == Value::real && from.op_type() == "Flatten") {  // of the float output
+      net_.flatten_output = true;
+      values_[from.output(0)] = read;
+    } else {
+      values_[from.output(0)] = {Value::real, reading(from, 0)};
+    }
+  }
 
   void read_unary(const onnx::NodeProto& from, IntOp op) {
     IntNode added;

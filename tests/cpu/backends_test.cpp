@@ -7,6 +7,7 @@
 #include <random>
 
 #include "qnudge/core/error.hpp"
+#include "qnudge/cpu/conv_kernel.hpp"
 #include "qnudge/cpu/host_backend.hpp"
 #include "qnudge/quant/residual.hpp"
 #include "support/naive_network.hpp"
@@ -205,6 +206,13 @@ TEST(ImageSets, RefusesWhatCannotBeScored) {
   EXPECT_THROW(session->prepare(0, session->upload(images), {.fitness = FitnessKind::kl}, {}), Error);
   images.count = 0;
   EXPECT_THROW(session->upload(images), Error);
+}
+
+TEST(HostBackend, NamesProcessorKernelsAndThreads) {
+  EXPECT_FALSE(processor_name().empty());
+  EXPECT_EQ(make_host_backend({.threads = 3, .vendor_kernels = false})->device(),
+            processor_name() + ", own kernels, 3 threads");
+  EXPECT_EQ(make_host_backend({.threads = 1})->device(), processor_name() + ", oneDNN " + onednn_isa() + ", 1 thread");
 }
 
 }  // namespace

@@ -45,7 +45,12 @@ void expect_same_function(const Graph& graph, BatchNormMode mode, std::uint64_t 
                 wanted.at(static_cast<std::size_t>(node.linear_source)), "before ReLU of " + node.name);
     EXPECT_EQ(network.layer(node.layer).node, static_cast<int>(i));
   }
-  EXPECT_EQ(network.at(network.output).source, graph.output);
+  // Flattening behind a layer that is the output is only ONNX's shape.
+  int output = graph.output;
+  while (network.flatten_output && graph.nodes.at(static_cast<std::size_t>(output)).op == Op::flatten) {
+    output = graph.nodes.at(static_cast<std::size_t>(output)).inputs[0];
+  }
+  EXPECT_EQ(network.at(network.output).source, output);
 }
 
 class LowerRandom : public testing::TestWithParam<int> {};
@@ -251,6 +256,41 @@ TEST(Lower, GeneralClipKeepsItsBoundsAsAClamp) {
   EXPECT_EQ(clamp(0.5f, infinity).high, 127);
   EXPECT_EQ(clamp(0, 0).low, 0);
   EXPECT_EQ(clamp(0, 0).high, 0);
+}
+
+TEST(Lower, AFlattenedLayerIsStillAFloatOutput) {
+  GraphOf g({4, 4, 2});
+  const int conv = g.conv(0, 3, {1.0, 2.0, 3.0, 4.0, 5.0, 6.0});
+  const int relu = g.add(Op::relu, {conv});
+  g.add(Op::flatten, {relu});
+  IntNetwork network = lower(g.graph(), BatchNormMode::separate);
+  EXPECT_TRUE(network.float_output());
+  EXPECT_TRUE(network.flatten_output);
+  EXPECT_EQ(network.nodes.size(), 2u);
+  EXPECT_EQ(network.at(network.output).low, 0);
+  EXPECT_EQ(network.at(network.output).shape, (Shape{4, 4, 3}));
+}
+
+TEST(Lower, FlatteningCodesStaysAView) {
+  GraphOf bounded({4, 4, 2});
+  const int clip = bounded.add(Op::clip, {bounded.conv(0, 1, {1.0, 2.0})});
+  bounded.graph();
+  GraphOf pooled({4, 4, 2});
+  pooled.add(Op::flatten, {pooled.pool(Op::max_pool, pooled.conv(0, 1, {1.0, 2.0}), {})});
+  EXPECT_FALSE(lower(pooled.graph(), BatchNormMode::separate).float_output());
+  EXPECT_FALSE(lower(pooled.graph(), BatchNormMode::separate).flatten_output);
+  Graph graph = bounded.graph();
+  graph.nodes[static_cast<std::size_t>(clip)].clip_low = 0;
+  graph.nodes[static_cast<std::size_t>(clip)].clip_high = 1;
+  Node flatten;
+  flatten.op = Op::flatten;
+  flatten.name = "flat";
+  flatten.inputs = {clip};
+  flatten.shape = {1, 1, 16};
+  graph.nodes.push_back(flatten);
+  graph.output = static_cast<int>(graph.nodes.size()) - 1;
+  const IntNetwork network = lower(graph, BatchNormMode::separate);
+  EXPECT_FALSE(network.float_output()) << "a float output has no upper bound";
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ using OnnxQdqImport = QdqFiles;
 void expect_same_network(const IntNetwork& is, const IntNetwork& should) {
   EXPECT_EQ(is.output, should.output);
   EXPECT_EQ(is.spatial_rank, should.spatial_rank);
+  EXPECT_EQ(is.flatten_output, should.flatten_output);
   EXPECT_EQ(is.input_name, should.input_name);
   EXPECT_EQ(is.output_name, should.output_name);
   ASSERT_EQ(is.nodes.size(), should.nodes.size());

@@ -257,12 +257,14 @@ class RandomGraphBuilder {
     return append(Op::gemm, {from}, std::move(node));
   }
 
+  int perhaps_flat(int at) { return chance(30) ? append(Op::flatten, {at}) : at; }
+
   int finish(int at) {
     const auto kind = pick(0, 9);
     if (kind < 5) return gemm(append(Op::flatten, {chance(50) ? global_average(at) : at}));
-    if (kind == 5) return conv(at, pick(2, 6), kAny);
-    if (kind == 6) return append(Op::relu, {conv(at, pick(2, 6), kAny)});
-    if (kind == 7) return clip(conv(at, pick(2, 6), kAny), 0.0f, 1.0f);
+    if (kind == 5) return perhaps_flat(conv(at, pick(2, 6), kAny));
+    if (kind == 6) return perhaps_flat(append(Op::relu, {conv(at, pick(2, 6), kAny)}));
+    if (kind == 7) return perhaps_flat(clip(conv(at, pick(2, 6), kAny), 0.0f, 1.0f));
     if (kind == 8) return append(Op::flatten, {global_average(conv(at, pick(2, 6), kAny))});
     return graph_.nodes[static_cast<std::size_t>(at)].op == Op::input ? conv(at, 3, kAny) : at;
   }

@@ -33,8 +33,8 @@ struct BenchPlan {
   int generations = 4, repeats = 3;
 };
 
-/// Times the search itself. On a backend that records a generation and replays it, mutation and selection cannot be told
-/// from evaluation, which then holds all of the time.
+/// Times the search itself. On a backend that records a generation and replays it, mutation and selection cannot be
+/// told from evaluation, which then holds all of the time.
 TuningTimes time_tuning(const IntNetwork& network, Session& session, const ImageSet& images,
                         const PopulationOptions& options, const BenchPlan& plan);
 

@@ -22,4 +22,7 @@ std::unique_ptr<Backend> make_host_backend(const HostOptions& options = {});
 /// Plain integer loops, whole-network evaluation for each candidate, no plan, no tiles: the oracle.
 std::unique_ptr<Backend> make_reference_backend();
 
+/// Name that the kernel gives the processor; "unknown processor" where it gives none.
+std::string processor_name();
+
 }  // namespace qnudge

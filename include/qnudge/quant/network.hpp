@@ -79,6 +79,7 @@ struct IntNetwork {
   std::vector<IntNode> nodes;  ///< topological; nodes[0] is the input
   std::vector<Layer> layers;   ///< in topological order; the index is the layer ordinal of every random draw
   int output = 0;
+  bool flatten_output = false;  ///< the float output of a convolution is [N, C*H*W] in ONNX; its bytes stay as they are
   int spatial_rank = 2;
   std::string input_name, output_name;
 

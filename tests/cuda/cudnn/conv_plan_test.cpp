@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+// cuDNN's own verdict, without a GPU. A described device needs the toolkit's stub of the driver library to get as far
+// as loading the code; without it, or without cuDNN, these tests are skipped.
+#include <dlfcn.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "cuda/cudnn/conv_plan.hpp"
+#include "cuda/tools/described_devices.hpp"
+#include "cuda/tools/model_shapes.hpp"
+#include "qnudge/core/error.hpp"
+
+namespace qnudge::cuda {
+namespace {
+
+using testing::HasSubstr;
+
+std::string message_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::device);
+    return e.what();
+  }
+  ADD_FAILURE() << "no error";
+  return {};
+}
+
+TEST(CudnnLibrary, SaysWhatIsMissing) {
+  EXPECT_THAT(message_of([] { load_cudnn("libno_such_cudnn.so.9"); }),
+              HasSubstr("cuDNN 9 cannot be loaded: libno_such"));
+  EXPECT_THAT(message_of([] { load_cudnn("libz.so.1"); }), HasSubstr("libz.so.1: has no function cudnnGetVersion"));
+}
+
+TEST(CudnnLibrary, KnowsItsVersions) {
+  EXPECT_EQ(cudnn_version_problem(91900, 91900), "");
+  EXPECT_EQ(cudnn_version_problem(90800, 91900), "");
+  EXPECT_EQ(cudnn_version_problem(90701, 91900), "cuDNN 9.7.1 is installed; qnudge needs 9.8.0 or newer");
+  EXPECT_EQ(cudnn_version_problem(80907, 91900), "cuDNN 8.9.7 is installed; this build needs cuDNN 9");
+  EXPECT_EQ(cudnn_version_problem(100100, 91900), "cuDNN 10.1.0 is installed; this build needs cuDNN 9");
+}
+
+class Deviceless : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (dlopen("libcuda.so.1", RTLD_NOW | RTLD_GLOBAL) == nullptr) GTEST_SKIP() << "no libcuda.so.1, not even the stub";
+    try {
+      api_ = &cudnn();
+    } catch (const Error& e) {
+      GTEST_SKIP() << e.what();
+    }
+  }
+  PlanTarget target() const { return {*api_, kDescribedDevices.front().json()}; }
+  const Cudnn* api_ = nullptr;
+};
+
+ConvTask task_of(ConvRole role, std::int64_t candidates) {
+  ConvTask task;
+  task.role = role;
+  task.images = 4;
+  task.candidates = candidates;
+  task.in = task.out = {8, 8, 16};
+  task.filter = {16, 3, 3, 16};
+  task.geometry.window = {.r = 3, .s = 3, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1};
+  task.epilogue.low = 0;
+  return task;
+}
+
+TEST_F(Deviceless, GraphsHaveTheLayoutsOfTheContract) {
+  const std::string single = make_conv_graph(*api_, target(), task_of(ConvRole::single, 1), ConvForm::whole).text;
+  EXPECT_THAT(single, HasSubstr("t1 type3 [4,16,8,8] (1024,1,128,16)"));  // [N,H,W,C]
+  EXPECT_THAT(single, HasSubstr("t2 type3 [16,16,3,3] (144,1,48,16)"));   // [K,R,S,C]
+  EXPECT_THAT(single, HasSubstr("t6 type3 [4,16,8,8] (1024,1,128,16)"));
+  const std::string wide = make_conv_graph(*api_, target(), task_of(ConvRole::wide, 5), ConvForm::whole).text;
+  EXPECT_THAT(wide, HasSubstr("t1 type3 [4,16,8,8] (1024,1,128,16)"));
+  EXPECT_THAT(wide, HasSubstr("t2 type3 [80,16,3,3] (144,1,48,16)"));
+  EXPECT_THAT(wide, HasSubstr("t6 type3 [4,80,8,8] (5120,1,640,80)"));
+  const std::string sliced = make_conv_graph(*api_, target(), task_of(ConvRole::wide, 5), ConvForm::sliced).text;
+  EXPECT_THAT(sliced, HasSubstr("t6 type3 [4,16,8,8] (5120,1,640,80)"));
+  const std::string shared = make_conv_graph(*api_, target(), task_of(ConvRole::shared, 5), ConvForm::whole).text;
+  EXPECT_THAT(shared, HasSubstr("t1 type3 [4,16,8,8,5] (5120,1,640,80,16)"));  // [N,H,W,P,C]
+  EXPECT_THAT(shared, HasSubstr("t2 type3 [16,16,3,3,1] (144,1,48,16,16)"));
+  EXPECT_THAT(shared, HasSubstr("t6 type3 [4,16,8,8,5] (5120,1,640,80,16)"));
+  EXPECT_THAT(shared, HasSubstr("conv s1,1,1 d1,1,1 p1,1,0 q1,1,0"));
+}
+
+TEST_F(Deviceless, EpiloguesAreWrittenOutInOrder) {
+  // add, multiply, max, min, add, subtract: bias, scale, clamp, explicit rounding.
+  ConvTask task = task_of(ConvRole::single, 1);
+  const auto operations = [&] {
+    const std::string text = make_conv_graph(*api_, target(), task, ConvForm::whole).text;
+    std::string all;
+    for (std::size_t at = text.find("op"); at != std::string::npos; at = text.find("op", at + 1)) {
+      all += text.substr(at + 2, text.find(';', at) - at - 2) + " ";
+    }
+    return all;
+  };
+  EXPECT_EQ(operations(), "0 1 3 2 0 9 ");
+  task.epilogue.addition = FusedAddition{};
+  EXPECT_EQ(operations(), "0 1 3 2 0 9 1 1 0 3 2 0 9 ");
+  task.epilogue = {};
+  task.epilogue.float_output = true;
+  EXPECT_EQ(operations(), "0 1 ");
+  task.epilogue.low = 0;
+  EXPECT_EQ(operations(), "0 1 3 ");
+}
+
+TEST_F(Deviceless, RefusalsAreNamed) {
+  ConvTask task = task_of(ConvRole::shared, 2);
+  task.geometry.spread_h = 2;
+  EXPECT_THAT(graph_refusal(task, ConvForm::whole), HasSubstr("transposed"));
+  task = task_of(ConvRole::shared, 2);
+  task.geometry.groups = 16;
+  task.filter.c = 1;
+  EXPECT_THAT(graph_refusal(task, ConvForm::whole), HasSubstr("depthwise"));
+  task = task_of(ConvRole::wide, 2);
+  task.geometry.groups = 2;
+  task.filter.c = 8;
+  EXPECT_THAT(graph_refusal(task, ConvForm::whole), HasSubstr("grouped"));
+  EXPECT_EQ(graph_refusal(task, ConvForm::sliced), "");
+  task = task_of(ConvRole::shared, 2);
+  EXPECT_THAT(graph_refusal(task, ConvForm::sliced), HasSubstr("sliced"));
+  task.images = std::int64_t{1} << 20;
+  EXPECT_THAT(graph_refusal(task, ConvForm::whole), HasSubstr("2^31"));
+}
+
+TEST_F(Deviceless, BadDescriptionsAreRefusedInCudnnsWords) {
+  EXPECT_THAT(message_of([&] { PlanTarget(*api_, "{"); }), HasSubstr("cuDNN refuses"));
+  Descriptor tensor(*api_, CUDNN_BACKEND_TENSOR_DESCRIPTOR, "a tensor of nothing");
+  EXPECT_THAT(message_of([&] { tensor.finalize(); }), HasSubstr("a tensor of nothing"));
+}
+
+/// A few layers that differ in kind: a stem, odd channels, a stride, a shortcut, a product, a signal, an addition.
+TEST_F(Deviceless, RepresentativeLayersPlanOnEveryArchitecture) {
+  std::set<std::string> seen;
+  int asked = 0;
+  for (const ModelShapes& model : published_models()) {
+    const bool wanted = model.name.starts_with("ResNet18, 224") || model.name.starts_with("CNN autoencoder, SWaT");
+    if (!wanted) continue;
+    for (const LayerShape& layer : model.layers) {
+      const std::string kind = fmt::format("{} {} {} {} {}", model.name, layer.filter.r, layer.geometry.window.stride_h,
+                                           layer.addition, layer.float_output);
+      if (!seen.insert(kind).second) continue;
+      for (const ConvTask& task : tasks_of(layer, 33)) {
+        const DescribedDevice& device = kDescribedDevices[static_cast<std::size_t>(asked++) % kDescribedDevices.size()];
+        const PlanOutcome outcome = plan_conv(*api_, PlanTarget(*api_, device.json()), task, ConvForm::whole);
+        EXPECT_TRUE(outcome.accepted) << device.name << ", " << task_text(task) << ": " << outcome.reason;
+        EXPECT_EQ(outcome.plan, nullptr) << "nothing can be loaded for a device that is not here";
+      }
+    }
+  }
+  EXPECT_GE(asked, 16);
+}
+
+}  // namespace
+}  // namespace qnudge::cuda
