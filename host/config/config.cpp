@@ -30,6 +30,9 @@ void check_consistency(const Config& config, const Source& source) {
   require(data.mean.size() == data.std.size(), ErrorKind::usage,
           "{}: has {} values where data.mean has {}; give as many", source.where("data.std"), data.std.size(),
           data.mean.size());
+  require(config.search.rate_end == 0 || config.search.strategy == "channel", ErrorKind::usage,
+          "{}: strategy '{}' keeps its rate; only 'channel' lets it fall, leave it out",
+          source.where("search.rate_end"), config.search.strategy);
   if (config.protocol == "paper") return;
   for (const std::string& file : data.test_images) {
     const auto& train = data.train_images;

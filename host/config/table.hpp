@@ -63,22 +63,32 @@ void describe(Visitor& v, QuantConfig& q) {
 template <class Visitor>
 void describe(Visitor& v, SearchConfig& s) {
   using enum Role;
-  v.choice({"strategy", optional, "what is selected: whole layers"}, s.strategy, {"layer"});
+  v.choice(
+      {"strategy", optional,
+       "what is selected: whole layers by the network's output, or channels by their own (by data, or by Gram matrix)"},
+      s.strategy, {"layer", "channel", "gram"});
   v.choice({"order", optional, "least sensitive layer first, or from input to output"}, s.order,
            {"sensitivity", "forward"});
-  v.choice({"start", optional, "where the search begins: nearest codes, or these with corrected biases"}, s.start,
-           {"nearest", "bias"});
+  v.choice({"start", optional, "where the search begins: nearest codes, these with corrected biases, or least squares"},
+           s.start, {"nearest", "bias", "descent"});
   v.choice({"fitness", optional, "what a candidate is scored by"}, s.fitness,
            {"top1", "cross_entropy", "kl", "top1_then_cross_entropy"});
   v.choice({"mutation", optional, "steps of 1 or 2 anywhere, or one step towards the weight that rounding cut off"},
            s.mutation, {"uniform", "residual"});
   v.number({"rate", optional, "probability that a weight mutates"}, s.rate, 0, 1);
+  v.number({"rate_end", optional, "channel: the rate falls evenly to this; 0: it stays"}, s.rate_end, 0, 1);
   v.integer({"parents", optional, "survivors of a generation"}, s.parents, 1, kMaxPopulation);
   v.integer({"offspring", optional, "candidates of a generation"}, s.offspring, 1, kMaxPopulation);
   v.integer({"generations", optional, "per layer"}, s.generations, 1, kMaxGenerations);
   v.integer({"chunk", incidental, "offspring in memory at a time; 0: all"}, s.chunk, 0, kMaxPopulation);
   v.integer({"sensitivity_bits", optional, "width at which sensitivity analysis quantises the one layer"},
             s.sensitivity_bits, 2, 8);
+  v.integer({"positions", optional, "per calibration image, at which descent, channel and gram observe a layer"},
+            s.positions, 1, 1 << 20);
+  v.number({"damping", optional, "descent and gram: pull towards the real weights, times the mean diagonal"}, s.damping,
+           0, 1);
+  v.integer({"gram_mib", optional, "descent and gram: a layer whose Gram matrix needs more memory only gets its bias"},
+            s.gram_mib, 1, 1 << 20);
   v.flag({"gate", optional, "keep the result only if the gate images do not speak against it"}, s.gate);
   v.names({"skip", optional, "names of nodes that are quantised but not searched"}, s.skip);
 }

@@ -131,8 +131,8 @@ class FloatProgram {
 /// Statistics of all tiles; each tile writes its own part, so that threads do not matter.
 class Statistics {
  public:
-  Statistics(const Graph& graph, const FloatObservation& observe, std::int64_t tiles, int threads)
-      : graph_(graph), observe_(observe), first_(graph.nodes.size(), kUnwanted) {
+  Statistics(const Graph& graph, const FloatObservation& observe, std::int64_t tile, std::int64_t tiles, int threads)
+      : graph_(graph), observe_(observe), tile_(tile), first_(graph.nodes.size(), kUnwanted) {
     if (observe.ranges) ranges_.assign(static_cast<std::size_t>(threads), std::vector<float>(graph.nodes.size(), 0.0f));
     if (observe.grid_errors) errors_.resize(static_cast<std::size_t>(tiles) * observe.grids.size());
     if (!observe.means) return;
@@ -154,6 +154,9 @@ class Statistics {
       range = largest_magnitude(candidates, 2);
     }
     if (observe_.grid_errors) gather_errors(tile, node, values, images * shape.size());
+    for (const FloatSamples& wanted : observe_.samples) {
+      if (wanted.node == node) sample_positions(wanted, tile * tile_, images, shape, values);
+    }
     if (first_[i] == kUnwanted) return;
     channel_sums(values, images * shape.h * shape.w, shape.c,
                  sums_.data() + static_cast<std::size_t>(tile) * channels_ + first_[i]);
@@ -208,6 +211,7 @@ class Statistics {
 
   const Graph& graph_;
   const FloatObservation& observe_;
+  const std::int64_t tile_;                 // images
   std::vector<std::vector<float>> ranges_;  // [threads][nodes]
   std::vector<std::size_t> first_;          // by node: place of its channels within a tile's sums
   std::size_t channels_ = 0;                // wanted, of all nodes
@@ -226,7 +230,7 @@ std::vector<float> FloatExecutor::run(std::int64_t count, const SampleReader& sa
   const std::int64_t tile = std::min(tile_images(graph_), count), tiles = (count + tile - 1) / tile;
   const std::int64_t inputs = graph_.input_shape().size(), outputs = graph_.output_shape().size();
   const FloatProgram program(graph_, tile);
-  Statistics statistics(graph_, observe, tiles, threads_);
+  Statistics statistics(graph_, observe, tile, tiles, threads_);
   std::vector<FloatProgram::Arena> arenas(static_cast<std::size_t>(threads_));
   std::vector<float> result(static_cast<std::size_t>(count * outputs));
 

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "qnudge/core/error.hpp"
+#include "qnudge/core/fixed_point.hpp"
 #include "qnudge/kernels/requantise.hpp"
 #include "vector_levels.hpp"
 
@@ -166,6 +167,21 @@ QNUDGE_VECTOR_LEVELS void channel_sums(const float* x, std::int64_t positions, s
   std::fill_n(sums, channels, 0.0);
   for (std::int64_t p = 0; p < positions; ++p) {
     for (std::int64_t c = 0; c < channels; ++c) sums[c] += static_cast<double>(x[p * channels + c]);
+  }
+}
+
+void sample_positions(const FloatSamples& wanted, std::int64_t first, std::int64_t images, const Shape& shape,
+                      const float* values) {
+  const double scale = std::ldexp(1.0, -wanted.exponent);
+  for (std::int64_t row = 0; row < images * wanted.per_image; ++row) {
+    const std::int64_t at = first * wanted.per_image + row;
+    const std::int64_t position = wanted.positions[static_cast<std::size_t>(at)];
+    const float* const from = values + row / wanted.per_image * shape.size() + position * shape.c;
+    std::int16_t* const to = wanted.values.data() + at * shape.c;
+    for (std::int64_t c = 0; c < shape.c; ++c) {
+      const double steps = std::isnan(from[c]) ? 0.0 : static_cast<double>(from[c]) * scale;
+      to[c] = static_cast<std::int16_t>(std::nearbyint(std::clamp(steps, -1.0 * kTargetLimit, 1.0 * kTargetLimit)));
+    }
   }
 }
 

@@ -5,6 +5,9 @@
 #include <cstring>
 #include <numeric>
 
+#include "channel_search.hpp"
+#include "gram_search.hpp"
+#include "gram_sums.hpp"
 #include "layer_search.hpp"
 #include "parallel.hpp"
 #include "qnudge/backend/layer_plan.hpp"
@@ -162,6 +165,29 @@ std::unique_ptr<LayerSearch> HostSession::prepare(int layer, const ImagesHandle&
   require(images != nullptr, ErrorKind::internal, "the image set belongs to another backend");
   images->check(options.fitness);
   return std::make_unique<HostLayerSearch>(network_, layers_, layer, images, options, residual_targets, threads_);
+}
+
+GramSums HostSession::gram_sums(int layer, const ImagesHandle& handle, const LayerTargets& targets) {
+  const auto& images = dynamic_cast<const HostImages&>(*handle);
+  const Layer& l = network_.layer(layer);
+  const auto input = static_cast<std::size_t>(network_.at(l.node).inputs[0]);
+  return qnudge::gram_sums(network_, l, sample_rows(network_, layers_, layer, images, targets, threads_), targets,
+                           !nonnegative_[input], kernels_ == make_best_kernel ? vendor_product : plain_product,
+                           threads_);
+}
+
+std::unique_ptr<LayerSearch> HostSession::prepare_channels(int layer, const ImagesHandle& handle,
+                                                           const LayerTargets& targets, const ChannelOptions& options,
+                                                           std::span<const std::int16_t> residual_targets) {
+  const auto& images = dynamic_cast<const HostImages&>(*handle);
+  const auto input = static_cast<std::size_t>(network_.at(network_.layer(layer).node).inputs[0]);
+  return std::make_unique<HostChannelSearch>(network_, layer, kernels_,
+                                             sample_rows(network_, layers_, layer, images, targets, threads_),
+                                             !nonnegative_[input], targets, options, residual_targets, threads_);
+}
+
+std::unique_ptr<LayerSearch> HostSession::prepare_gram(int layer, GramForm form, const GramOptions& options) {
+  return std::make_unique<HostGramSearch>(network_, layer, std::move(form), options, threads_);
 }
 
 }  // namespace qnudge

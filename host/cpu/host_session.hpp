@@ -26,6 +26,11 @@ class HostSession : public Session {
   void visit_tensors(const ImagesHandle& images, const TensorVisitor& visitor) override;
   std::unique_ptr<LayerSearch> prepare(int layer, const ImagesHandle& images, const PopulationOptions& options,
                                        std::span<const std::int16_t> residual_targets) override;
+  GramSums gram_sums(int layer, const ImagesHandle& images, const LayerTargets& targets) override;
+  std::unique_ptr<LayerSearch> prepare_channels(int layer, const ImagesHandle& images, const LayerTargets& targets,
+                                                const ChannelOptions& options,
+                                                std::span<const std::int16_t> residual_targets) override;
+  std::unique_ptr<LayerSearch> prepare_gram(int layer, GramForm form, const GramOptions& options) override;
 
  private:
   PreparedLayer prepare_layer(int layer, ConvMode mode) const;

@@ -28,10 +28,6 @@ double output_scale(const IntNetwork& network, const Layer& layer) {
   return is_float_output(network, layer) ? 1.0 : std::ldexp(1.0, network.at(layer.node).exponent);
 }
 
-std::int32_t saturated_bias(double value) {
-  return static_cast<std::int32_t>(std::nearbyint(std::clamp(value, -1.0 * kBiasLimit, 1.0 * kBiasLimit)));
-}
-
 /// Channel k always gives `value` (in units of the output's scale): bias * 2^-j with as many bits of bias as keep the
 /// arithmetic exact.
 void make_constant(LayerParams& params, std::size_t k, std::size_t taps, double value) {
@@ -91,6 +87,10 @@ Bounds input_bounds(const IntNetwork& network, const Layer& layer) {
 }
 
 }  // namespace
+
+std::int32_t saturated_bias(double value) {
+  return static_cast<std::int32_t>(std::nearbyint(std::clamp(value, -1.0 * kBiasLimit, 1.0 * kBiasLimit)));
+}
 
 LayerParams quantise_layer(const IntNetwork& network, const Layer& layer, const Grid& grid) {
   const auto channels = static_cast<std::size_t>(layer.filter.k), taps = static_cast<std::size_t>(layer.filter.taps());

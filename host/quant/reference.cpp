@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::string_view kMagic = "qnudge-reference-1";
+constexpr std::string_view kMagic = "qnudge-reference-2";
 static_assert(std::endian::native == std::endian::little, "binary blobs are little-endian");
 
 template <class T>
@@ -28,6 +28,14 @@ json to_json(const Reference::Set& set) {
   return {{"correct", set.correct}, {"logits", to_blob(set.logits)}, {"predicted", to_blob(set.predicted)}};
 }
 
+json to_json(const TargetTable& table) {
+  std::vector<std::int32_t> exponents(table.exponents.begin(), table.exponents.end());
+  return {{"images", table.images},
+          {"per_image", table.per_image},
+          {"exponents", to_blob(exponents)},
+          {"fingerprint", table.fingerprint}};
+}
+
 std::vector<std::uint8_t> to_cbor(const Reference& reference) {
   json means = json::array();
   for (const auto& layer : reference.channel_means) means.push_back(to_blob(layer));
@@ -37,6 +45,7 @@ std::vector<std::uint8_t> to_cbor(const Reference& reference) {
                             {"fitness", to_json(reference.fitness)},
                             {"gate", to_json(reference.gate)},
                             {"test", to_json(reference.test)},
+                            {"targets", to_json(reference.targets)},
                             {"inputs", reference.inputs}});
 }
 
@@ -88,25 +97,47 @@ Reference::Set set_from(const json& value, const std::string& where) {
   return set;
 }
 
+std::vector<int> exponents_from(const Fields& fields, const std::string& where) {
+  std::vector<int> exponents;
+  for (const std::int32_t e : fields.blob<std::int32_t>("exponents")) {
+    require(e >= -kExponentLimit && e <= kExponentLimit, ErrorKind::input,
+            "{}: an exponent is {}; must lie between {} and {}", where, e, -kExponentLimit, kExponentLimit);
+    exponents.push_back(e);
+  }
+  return exponents;
+}
+
+std::string text_from(const Fields& fields, const char* key, const std::string& where) {
+  const json& text = fields.at(key);
+  require(text.is_string(), ErrorKind::input, "{}: '{}' is not a text", where, key);
+  return text.get<std::string>();
+}
+
+TargetTable targets_from(const json& value, const std::string& where) {
+  const Fields fields(value, where, 4);
+  const auto count = [&](const char* key) {
+    const json& number = fields.at(key);
+    require(number.is_number_unsigned() && number.get<std::uint64_t>() <= (1u << 31), ErrorKind::input,
+            "{}: '{}' is {}; must be a count", where, key, number.dump());
+    return number.get<std::int64_t>();
+  };
+  return {count("images"), count("per_image"), exponents_from(fields, where), text_from(fields, "fingerprint", where)};
+}
+
 Reference from_cbor(const std::vector<std::uint8_t>& bytes, const std::string& path) {
   const json content = json::from_cbor(bytes, true, false);
   require(!content.is_discarded(), ErrorKind::input, "{}: the sealed content is not CBOR", path);
-  const Fields fields(content, path, 6);
+  const Fields fields(content, path, 7);
   Reference reference;
-  for (const std::int32_t e : fields.blob<std::int32_t>("exponents")) {
-    require(e >= -kExponentLimit && e <= kExponentLimit, ErrorKind::input,
-            "{}: an exponent is {}; must lie between {} and {}", path, e, -kExponentLimit, kExponentLimit);
-    reference.exponents.push_back(e);
-  }
+  reference.exponents = exponents_from(fields, path);
   const json& means = fields.at("channel_means");
   require(means.is_array(), ErrorKind::input, "{}: 'channel_means' is not a list", path);
   for (const json& layer : means) reference.channel_means.push_back(fields.blob<double>(layer, "channel_means"));
   reference.fitness = set_from(fields.at("fitness"), path + ": fitness");
   reference.gate = set_from(fields.at("gate"), path + ": gate");
   reference.test = set_from(fields.at("test"), path + ": test");
-  const json& inputs = fields.at("inputs");
-  require(inputs.is_string(), ErrorKind::input, "{}: 'inputs' is not a text", path);
-  reference.inputs = inputs.get<std::string>();
+  reference.targets = targets_from(fields.at("targets"), path + ": targets");
+  reference.inputs = text_from(fields, "inputs", path);
   return reference;
 }
 

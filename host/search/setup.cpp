@@ -10,6 +10,8 @@
 namespace qnudge {
 namespace {
 
+constexpr const char* kTargetsFile = "targets.bin";
+
 /// Samples of `indices` in that order.
 SampleReader reader_of(const Dataset& dataset, const Indices& indices) {
   return [&dataset, &indices](std::int64_t first, std::int64_t count, std::span<float> out) {
@@ -46,6 +48,10 @@ std::string reference_inputs(const Config& config, const Graph& graph, const Dat
   for (const Indices* set : {&splits.calibration, &splits.fitness, &splits.gate, &splits.test}) {
     fingerprint.add_values(std::span(*set));
   }
+  if (needs_targets(config.search)) {
+    const std::uint64_t drawn[] = {config.seed, static_cast<std::uint64_t>(config.search.positions)};
+    fingerprint.add("targets").add_values(std::span<const std::uint64_t>(drawn));
+  }
   return fingerprint.add(splits.fitness_from_test ? "test" : "train").hex();
 }
 
@@ -61,9 +67,37 @@ void refine_exponents(IntNetwork& network, const Dataset& train, const Indices& 
   choose_exponents(network, errors);
 }
 
-Reference compute_reference(const QuantConfig& quant, IntNetwork& network, const Graph& graph, const Dataset& train,
-                            const Dataset& test, const Splits& splits, const FloatPass& float_pass) {
+/// One more pass over the calibration images for what descent, channel and gram fit.
+std::shared_ptr<const TargetValues> compute_targets(const Config& config, const IntNetwork& network, const Graph& graph,
+                                                    const Ranges& ranges, const SampleReader& calibration,
+                                                    const FloatPass& float_pass, TargetTable& table) {
+  table.images = config.data.calibration;
+  table.per_image = config.search.positions;
+  const auto targets = std::make_shared<TargetValues>(network, table.images, table.per_image);
+  FloatObservation observe;
+  std::vector<std::vector<std::int32_t>> positions(network.layers.size());
+  for (std::size_t l = 0; l < network.layers.size(); ++l) {
+    const Shape& out = network.layers[l].out;
+    const int layer = static_cast<int>(l), source = target_source(network, graph, layer);
+    table.exponents.push_back(target_exponent(static_cast<double>(ranges[static_cast<std::size_t>(source)])));
+    positions[l] = draw_positions(config.seed, layer, out, table.images, table.per_image);
+    observe.samples.push_back(
+        {source, table.exponents.back(), rows_per_image(out, table.per_image), positions[l], targets->layer(layer)});
+  }
+  float_pass(table.images, calibration, observe);
+  table.fingerprint = targets->fingerprint();
+  return targets;
+}
+
+struct Computed {
   Reference reference;
+  std::shared_ptr<const TargetValues> targets;
+};
+
+Computed compute_reference(const Config& config, IntNetwork& network, const Graph& graph, const Dataset& train,
+                           const Dataset& test, const Splits& splits, const FloatPass& float_pass, bool with_targets) {
+  Computed computed;
+  Reference& reference = computed.reference;
   Ranges ranges(graph.nodes.size());
   FloatObservation observe;
   observe.ranges = &ranges;
@@ -75,24 +109,35 @@ Reference compute_reference(const QuantConfig& quant, IntNetwork& network, const
           bad == ranges.end() ? "" : graph.nodes[static_cast<std::size_t>(bad - ranges.begin())].name);
 
   calibrate(network, ranges);
-  if (quant.activation_range == "mse") refine_exponents(network, train, splits.calibration, float_pass);
+  if (config.quant.activation_range == "mse") refine_exponents(network, train, splits.calibration, float_pass);
   for (const IntNode& node : network.nodes) reference.exponents.push_back(node.exponent);
   const Dataset& fitness_data = splits.fitness_from_test ? test : train;
   reference.fitness = float_set(network, fitness_data, splits.fitness, float_pass, true);
   reference.gate = float_set(network, train, splits.gate, float_pass, true);
   reference.test = float_set(network, test, splits.test, float_pass, false);
-  return reference;
+  if (with_targets) {
+    computed.targets = compute_targets(config, network, graph, ranges, reader_of(train, splits.calibration), float_pass,
+                                       reference.targets);
+  }
+  return computed;
 }
 
-/// A stored reference that was computed from the same inputs, if there is one.
-std::optional<Reference> stored_reference(const std::filesystem::path& file, const std::string& inputs,
-                                          const IntNetwork& network) {
+/// A stored reference, with its targets if it has some, that was computed from the same inputs, if there is one.
+std::optional<Computed> stored_reference(const std::filesystem::path& file, const std::string& inputs,
+                                         const IntNetwork& network) {
   if (file.empty() || !std::filesystem::exists(file)) return std::nullopt;
   try {
-    Reference reference = load_reference(file);
-    const bool fits = reference.inputs == inputs && reference.exponents.size() == network.nodes.size() &&
-                      reference.channel_means.size() == network.layers.size();
-    return fits ? std::optional(std::move(reference)) : std::nullopt;
+    Computed stored{load_reference(file), nullptr};
+    const Reference& reference = stored.reference;
+    if (reference.inputs != inputs || reference.exponents.size() != network.nodes.size() ||
+        reference.channel_means.size() != network.layers.size()) {
+      return std::nullopt;
+    }
+    const TargetTable& table = reference.targets;
+    if (!table.fingerprint.empty()) {
+      stored.targets = std::make_shared<TargetValues>(file.parent_path() / kTargetsFile, network, table);
+    }
+    return stored;
   } catch (const Error&) {
     return std::nullopt;  // cut or corrupted: it is computed afresh, and a checkpoint checks that it is the same
   }
@@ -152,6 +197,21 @@ PopulationOptions population_options(const Config& config) {
   return options;
 }
 
+ChannelOptions channel_options(const Config& config) {
+  const SearchConfig& s = config.search;
+  return {.offspring = static_cast<std::int32_t>(s.offspring),
+          .generations = static_cast<std::int32_t>(s.generations),
+          .seed = config.seed,
+          .mutation = s.mutation == "residual" ? MutationKind::residual : MutationKind::uniform,
+          .rate = s.rate,
+          .rate_end = s.rate_end > 0 ? s.rate_end : s.rate};
+}
+
+GramOptions gram_options(const Config& config) {
+  return {
+      .offspring = static_cast<std::int32_t>(config.search.offspring), .seed = config.seed, .rate = config.search.rate};
+}
+
 Prepared prepare_network(const Config& config, const Graph& graph, const Dataset& train, const Dataset& test,
                          const FloatPass& float_pass, const std::filesystem::path& reference_file) {
   for (const Dataset* data : {&train, &test}) {
@@ -163,23 +223,43 @@ Prepared prepare_network(const Config& config, const Graph& graph, const Dataset
             "{} has {} classes; the model's output '{}' has {} values", data->description(), data->classes(),
             graph.output_name, graph.output_shape().size());
   }
-  Prepared prepared{lower(graph, batch_norm_mode(config.quant)), {}, {}};
+  Prepared prepared{lower(graph, batch_norm_mode(config.quant)), {}, {}, {}};
   check_layer_names(config, prepared.network);
   const DataConfig& d = config.data;
   prepared.splits =
       make_splits(train, test, {d.calibration, d.fitness, d.gate, d.test, config.protocol == "paper", config.seed});
 
   const std::string inputs = reference_inputs(config, graph, train, test, prepared.splits);
-  if (std::optional<Reference> stored = stored_reference(reference_file, inputs, prepared.network)) {
-    prepared.reference = std::move(*stored);
+  if (std::optional<Computed> stored = stored_reference(reference_file, inputs, prepared.network)) {
+    prepared.reference = std::move(stored->reference);
+    prepared.targets = std::move(stored->targets);
     set_exponents(prepared.network, prepared.reference.exponents);
     return prepared;
   }
-  prepared.reference =
-      compute_reference(config.quant, prepared.network, graph, train, test, prepared.splits, float_pass);
+  const bool with_targets = !reference_file.empty() && needs_targets(config.search);
+  Computed computed =
+      compute_reference(config, prepared.network, graph, train, test, prepared.splits, float_pass, with_targets);
+  prepared.reference = std::move(computed.reference);
+  prepared.targets = std::move(computed.targets);
   prepared.reference.inputs = inputs;
+  if (with_targets) prepared.targets->save(reference_file.parent_path() / kTargetsFile);
   if (!reference_file.empty()) save_reference(prepared.reference, reference_file);
   return prepared;
+}
+
+bool needs_targets(const SearchConfig& config) {
+  return config.start == "descent" || config.strategy != "layer";
+}
+
+LayerTargets layer_targets(const Prepared& prepared, std::uint64_t seed, int layer) {
+  const TargetTable& table = prepared.reference.targets;
+  const Shape& out = prepared.network.layer(layer).out;
+  return {.site = target_site(prepared.network, layer),
+          .exponent = table.exponents[static_cast<std::size_t>(layer)],
+          .images = table.images,
+          .per_image = rows_per_image(out, table.per_image),
+          .positions = draw_positions(seed, layer, out, table.images, table.per_image),
+          .values = prepared.targets->layer(layer)};
 }
 
 std::vector<LayerParams> nearest_params(const IntNetwork& network, const QuantConfig& config) {

@@ -3,35 +3,12 @@
 
 #include <nlohmann/json.hpp>
 
-#include "evolve_layer.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/files.hpp"
 #include "qnudge/quant/onnx_export.hpp"
-#include "qnudge/quant/residual.hpp"
 #include "sensitivity.hpp"
-#include "timer.hpp"
 
 namespace qnudge {
-namespace {
-
-/// Tells the observer that a layer's mailbox is about to go, however the layer ends.
-class LayerWatch {
- public:
-  explicit LayerWatch(TuneObserver& observer) : observer_(observer) {}
-  ~LayerWatch() {
-    if (!finished_) observer_.layer_abandoned();
-  }
-  LayerWatch(const LayerWatch&) = delete;
-  LayerWatch& operator=(const LayerWatch&) = delete;
-  void finished() { finished_ = true; }
-
- private:
-  TuneObserver& observer_;
-  bool finished_ = false;
-};
-
-}  // namespace
-
 TuneRun::TuneRun(const TuneRequest& request, TuneObserver& observer)
     : request_(request), observer_(observer), folder_(request.folder) {}
 
@@ -86,14 +63,19 @@ void TuneRun::prepare() {
   gate_ = session_->upload(make_image_set(network, *request_.train, splits.gate, &reference.gate));
   test_ = session_->upload(make_image_set(network, *request_.test, splits.test, nullptr));
   folder_.open_history(state_.history_bytes);
+  if (prepared_.targets) {
+    fit_.emplace(config(), prepared_, *session_, calibration_, [this](const std::string& text) { note(text); });
+  }
 }
 
 void TuneRun::apply(const std::vector<LayerParams>& params) {
   for (std::size_t l = 0; l < params.size(); ++l) session_->set_layer(static_cast<int>(l), params[l]);
 }
 
-ModelScores TuneRun::measure() {
-  return {session_->evaluate(fitness_), session_->evaluate(gate_), session_->evaluate(test_)};
+ModelScores TuneRun::measure(const std::vector<LayerParams>& params, Clock::time_point begun) {
+  const double seconds = std::chrono::duration<double>(Clock::now() - begun).count();
+  apply(params);
+  return {session_->evaluate(fitness_), session_->evaluate(gate_), session_->evaluate(test_), seconds};
 }
 
 void TuneRun::check_ranges(const std::vector<LayerParams>& params) {
@@ -110,23 +92,31 @@ void TuneRun::check_ranges(const std::vector<LayerParams>& params) {
 
 void TuneRun::measure_start() {
   const IntNetwork& network = prepared_.network;
+  const std::string& start = config().search.start;
   observer_.stage("nearest");
   std::vector<LayerParams> params = nearest_params(network, config().quant);
   check_ranges(params);
-  apply(params);
-  result_.nearest = measure();
+  result_.nearest = measure(params, begun_);
 
   observer_.stage("start");
-  const bool corrected = config().search.start == "bias";
   if (budget()) {
-    params = rest_params(network, config().quant);
-    apply(params);
-  } else if (corrected) {
-    correct_biases(network, prepared_.reference, *session_, calibration_, params);
+    start_params_ = rest_params(network, config().quant);
+    result_.start = measure(start_params_, Clock::now());
+    return;
   }
-  result_.start = budget() || corrected ? measure() : result_.nearest;
-  if (corrected && !budget()) result_.bias = result_.start;
-  start_params_ = params;
+  std::vector<LayerParams> corrected = params;
+  const Clock::time_point begun = Clock::now();
+  correct_biases(network, prepared_.reference, *session_, calibration_, corrected);
+  result_.bias = measure(corrected, begun);
+  if (start == "descent") {
+    const Clock::time_point descent = Clock::now();
+    apply(params);
+    for (std::size_t l = 0; l < params.size(); ++l) fit_->descend(static_cast<int>(l), params[l]);
+    result_.start = measure(params, descent);
+  } else {
+    result_.start = start == "bias" ? *result_.bias : result_.nearest;
+  }
+  start_params_ = start == "bias" ? corrected : params;
 }
 
 void TuneRun::rank() {
@@ -153,126 +143,6 @@ Sensitivity TuneRun::analyse() {
   write_file_atomically(folder_.file("sensitivity.json"),
                         sensitivity_json(order, config().search.sensitivity_bits, config().quant.rest_bits));
   return order;
-}
-
-void TuneRun::search() {
-  observer_.stage("search");
-  const Timer deadline(config().stop.seconds, earlier_seconds_, timed_out_, *request_.stop);
-  search_begun_ = Clock::now();
-  const int count = static_cast<int>(state_.order.entries.size());
-  while (state_.stop_reason.empty()) {
-    if (interrupted()) leave_interrupted();
-    if (timed_out_ && !state_.population) {
-      state_.stop_reason = "seconds";
-    } else if (state_.position == count) {
-      state_.stop_reason = "done";
-    } else {
-      search_layer(state_.position);
-    }
-    save(nullptr);
-  }
-}
-
-void TuneRun::quantise_for_budget(int layer) {
-  LayerParams& params = state_.params[static_cast<std::size_t>(layer)];
-  const Layer& description = prepared_.network.layer(layer);
-  params = quantise_layer(prepared_.network, description, grid_of_layer(config().quant, description));
-  session_->set_layer(layer, params);
-  if (config().search.start != "bias") return;
-  correct_bias(prepared_.network, description, prepared_.reference.channel_means[static_cast<std::size_t>(layer)],
-               session_->accumulator_means(layer, calibration_), params);
-  session_->set_layer(layer, params);
-}
-
-void TuneRun::search_layer(int position) {
-  const Sensitivity::Entry entry = state_.order.entries[static_cast<std::size_t>(position)];
-  const int count = static_cast<int>(state_.order.entries.size());
-  if (budget() && !state_.population) quantise_for_budget(entry.layer);
-  const LayerParams& params = state_.params[static_cast<std::size_t>(entry.layer)];
-  const Layer& layer = prepared_.network.layer(entry.layer);
-
-  const PopulationOptions options = population_options(config());
-  const auto targets =
-      options.mutation == MutationKind::residual ? residual_targets(layer, params) : std::vector<std::int16_t>{};
-  const std::unique_ptr<LayerSearch> search = session_->prepare(entry.layer, fitness_, options, targets);
-  if (state_.population) {
-    search->restore(*state_.population);
-  } else {
-    search->start();
-    const std::int64_t start = search->mailbox().best;
-    record(entry, position, {{0, start, start, 0}});
-    state_.evaluations += 1;
-    state_.candidate_images += fitness_->count();
-  }
-  const auto generations = static_cast<std::int32_t>(config().search.generations);
-  LayerWatch watch(observer_);
-  observer_.layer_started(position, count, entry.name, generations, search->mailbox());
-  write_progress("search");
-  evolve_layer(
-      *search, {generations, static_cast<std::int32_t>(config().checkpoint_generations)}, *request_.stop,
-      [&](const auto& records) { record(entry, position, records); }, [&] { save(search.get()); });
-  if (interrupted()) {
-    save(search.get());
-    leave_interrupted();
-  }
-  const LayerResult outcome = adopt(entry, *search, static_cast<std::int32_t>(search->mailbox().generation));
-  watch.finished();
-  observer_.layer_finished(position, count, entry.name, outcome.start_fitness, outcome.best_fitness);
-  state_.results.push_back(outcome);
-  state_.population.reset();
-  ++state_.position;
-  if (!timed_out_ && stop_rule_met(entry.layer)) state_.stop_reason = config().stop.rule;
-}
-
-LayerResult TuneRun::adopt(const Sensitivity::Entry& entry, const LayerSearch& search, std::int32_t generations) {
-  const PopulationState best = search.save();
-  LayerParams& params = state_.params[static_cast<std::size_t>(entry.layer)];
-  LayerResult r;
-  r.name = entry.name;
-  r.layer = entry.layer;
-  r.sensitivity = entry.n > 0 ? static_cast<double>(entry.correct) / static_cast<double>(entry.n) : -1;
-  r.start_fitness = best.start_fitness;
-  r.best_fitness = best.fitness.front();
-  r.generations = generations;
-  r.bits = params.bits;
-  if (r.best_fitness <= r.start_fitness) return r;
-  for (std::size_t i = 0; i < params.codes.size(); ++i) r.changed_codes += params.codes[i] != best.parents[i];
-  std::copy_n(best.parents.begin(), params.codes.size(), params.codes.begin());
-  session_->set_layer(entry.layer, params);
-  return r;
-}
-
-bool TuneRun::stop_rule_met(int layer) {
-  if (config().stop.rule == "none") return false;
-  const auto n = static_cast<double>(gate_->count());
-  const double drop = static_cast<double>(prepared_.reference.gate.correct - session_->evaluate(gate_).correct) / n;
-  if (config().stop.rule == "recovered") return drop <= config().stop.tolerance;
-  if (drop <= config().stop.tolerance) return false;
-  const Layer& description = prepared_.network.layer(layer);
-  Grid grid = grid_of_layer(config().quant, description);
-  grid.bits = config().quant.rest_bits;
-  state_.params[static_cast<std::size_t>(layer)] = quantise_layer(prepared_.network, description, grid);
-  session_->set_layer(layer, state_.params[static_cast<std::size_t>(layer)]);
-  note(
-      fmt::format("layer '{}' at {} bits would lose {:.2f} points against the float model on the gate images, more "
-                  "than the tolerance of {:.2f}: it and all layers after it stay at {} bits",
-                  description.name, state_.results.back().bits, 100 * drop, 100 * config().stop.tolerance,
-                  config().quant.rest_bits));
-  state_.results.back().bits = config().quant.rest_bits;
-  return true;
-}
-
-void TuneRun::record(const Sensitivity::Entry& entry, int position, const std::vector<GenerationRecord>& records) {
-  std::string lines;
-  for (const GenerationRecord& r : records) {
-    const nlohmann::ordered_json line{{"position", position}, {"layer", entry.name}, {"generation", r.generation},
-                                      {"best", r.best},       {"worst", r.worst},    {"accepted", r.accepted}};
-    lines += line.dump() + "\n";
-    if (r.generation == 0) continue;
-    state_.evaluations += config().search.offspring;
-    state_.candidate_images += config().search.offspring * fitness_->count();
-  }
-  state_.history_bytes = folder_.append_history(lines);
 }
 
 void TuneRun::save(const LayerSearch* running) {
@@ -308,7 +178,8 @@ TuneResult TuneRun::finish() {
     return labels;
   };
   TuneResult& r = result_;
-  r.tuned = measure();
+  r.tuned = measure(state_.params, Clock::now());
+  r.tuned.seconds = state_.search_seconds;
   const auto &before = r.start.gate, &after = r.tuned.gate;
   r.gate_kept = !config().search.gate || budget() || (after.correct >= before.correct && after.kl <= before.kl);
   if (!r.gate_kept) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "layer_fit.hpp"
 #include "qnudge/search/checkpoint.hpp"
 #include "qnudge/search/run_folder.hpp"
 #include "qnudge/search/setup.hpp"
@@ -34,10 +35,16 @@ class TuneRun {
   void open_folder();
   void check_ranges(const std::vector<LayerParams>& params);
   void apply(const std::vector<LayerParams>& params);
-  ModelScores measure();
+  /// Scores of the network with these params, which took since `begun` to make.
+  using Clock = std::chrono::steady_clock;
+  ModelScores measure(const std::vector<LayerParams>& params, Clock::time_point begun);
   void quantise_for_budget(int layer);
   void search_layer(int position);
-  LayerResult adopt(const Sensitivity::Entry& entry, const LayerSearch& search, std::int32_t generations);
+  std::unique_ptr<LayerSearch> open_search(int layer);  ///< none where the strategy cannot work on the layer
+  std::int64_t images_per_evaluation() const;           ///< 0: candidates are not evaluated on images
+  void begin(const Sensitivity::Entry& entry, int position, LayerSearch& search);
+  LayerResult untouched(const Sensitivity::Entry& entry) const;
+  LayerResult adopt(const Sensitivity::Entry& entry, const LayerSearch& search);
   bool stop_rule_met(int layer);
   void record(const Sensitivity::Entry& entry, int position, const std::vector<GenerationRecord>& records);
   void save(const LayerSearch* running);
@@ -58,7 +65,8 @@ class TuneRun {
   bool resumed_ = false;
   TuneResult result_;
   std::atomic<bool> timed_out_{false};
-  using Clock = std::chrono::steady_clock;
+  std::optional<LayerFit> fit_;         // where the run has targets
+  std::optional<LayerFit::Form> form_;  // strategy "gram": of the layer under search
   const Clock::time_point begun_ = Clock::now();
   std::optional<Clock::time_point> search_begun_;
   double earlier_seconds_ = 0, earlier_search_seconds_ = 0;

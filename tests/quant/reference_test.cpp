@@ -25,6 +25,7 @@ Reference sample() {
   r.fitness = {{1, -2, 3, 4, 5, 1 << 30}, {0, 1, 2}, 2};
   r.gate = {{7, 8}, {1}, 0};
   r.test = {{}, {4, 3, 2, 1}, 4};
+  r.targets = {7, 30, {-9, 3}, "feed"};
   r.inputs = "abc";
   return r;
 }
@@ -46,13 +47,13 @@ class ReferenceFile : public testing::Test {
   }
   json content() {
     save_reference(sample(), path_);
-    return json::from_cbor(unseal("qnudge-reference-1", read_file(path_), path_));
+    return json::from_cbor(unseal("qnudge-reference-2", read_file(path_), path_));
   }
   void put(std::span<const std::uint8_t> bytes) {
     std::ofstream(path_, std::ios::binary)
         .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   }
-  void write(const std::vector<std::uint8_t>& payload) { put(seal("qnudge-reference-1", payload)); }
+  void write(const std::vector<std::uint8_t>& payload) { put(seal("qnudge-reference-2", payload)); }
 
   std::filesystem::path path_;
 };
@@ -68,6 +69,7 @@ TEST_F(ReferenceFile, ComesBackAsItWas) {
   EXPECT_EQ(r.gate.logits, sample().gate.logits);
   EXPECT_EQ(r.test.predicted, sample().test.predicted);
   EXPECT_TRUE(r.test.logits.empty());
+  EXPECT_EQ(r.targets, sample().targets);
   EXPECT_EQ(r.inputs, "abc");
   EXPECT_EQ(r.fingerprint(), sample().fingerprint());
 
@@ -81,6 +83,8 @@ TEST_F(ReferenceFile, FingerprintSeesEveryField) {
       [](Reference& r) { r.fitness.logits[0] = 2; },     [](Reference& r) { r.fitness.predicted[2] = 0; },
       [](Reference& r) { r.fitness.correct = 1; },       [](Reference& r) { r.gate.logits[1] = 0; },
       [](Reference& r) { r.test.predicted[3] = 9; },     [](Reference& r) { r.inputs = "abd"; },
+      [](Reference& r) { r.targets.images = 8; },        [](Reference& r) { r.targets.per_image = 1; },
+      [](Reference& r) { r.targets.exponents[1] = 4; },  [](Reference& r) { r.targets.fingerprint = "feet"; },
       [](Reference& r) { std::swap(r.fitness, r.gate); }};
   for (std::size_t i = 0; i < changes.size(); ++i) {
     Reference r = sample();
@@ -126,6 +130,10 @@ TEST_F(ReferenceFile, RefusesSealedContentThatIsNotAReference) {
     refuse(std::string("set without ") + key, [&](json& j) { j["gate"].erase(key); });
     refuse(std::string("set with text ") + key, [&](json& j) { j["gate"][key] = "x"; });
   }
+  for (const char* key : {"images", "per_image", "exponents", "fingerprint"}) {
+    refuse(std::string("targets without ") + key, [&](json& j) { j["targets"].erase(key); });
+    refuse(std::string("targets with wrong ") + key, [&](json& j) { j["targets"][key] = -1; });
+  }
   refuse("too many correct", [](json& j) { j["fitness"]["correct"] = 4; });
   refuse("negative correct", [](json& j) { j["fitness"]["correct"] = -1; });
   refuse("logits that do not divide", [&](json& j) { j["fitness"]["logits"] = blob; });
@@ -147,7 +155,7 @@ TEST_F(ReferenceFile, RefusesSealedBytesThatAreNotCbor) {
   expect_refused("garbage");
   write({0xbb, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff});  // an object of 2^64 - 1 entries
   expect_refused("huge");
-  write_file_atomically(path_, seal("qnudge-reference-2", json::to_cbor(content())));
+  write_file_atomically(path_, seal("qnudge-reference-1", json::to_cbor(content())));
   expect_refused("another version");
 }
 

@@ -12,7 +12,9 @@
 
 #include "qnudge/kernels/mutate.hpp"
 #include "qnudge/kernels/score.hpp"
+#include "qnudge/quant/gram.hpp"
 #include "qnudge/quant/network.hpp"
+#include "qnudge/quant/targets.hpp"
 
 namespace qnudge {
 
@@ -51,6 +53,22 @@ struct PopulationOptions {
   std::int32_t chunk = 0;  ///< offspring resident at a time; 0: all (changes memory, never a result)
 };
 
+/// Strategy "channel": every output channel is a population of its own with one elite.
+struct ChannelOptions {
+  std::int32_t offspring = 8;
+  std::int32_t generations = 8;  ///< over which the rate falls evenly from `rate` to `rate_end`
+  std::uint64_t seed = 1;
+  MutationKind mutation = MutationKind::residual;
+  double rate = 0.02, rate_end = 0.02;
+};
+
+/// Strategy "gram": as "channel", on the layer's quadratic form.
+struct GramOptions {
+  std::int32_t offspring = 8;
+  std::uint64_t seed = 1;
+  double rate = 0.03;  ///< probability that a code is moved before descent
+};
+
 /// Set from anywhere (signal handler, clock); a `repeat` looks at it before every generation.
 using StopFlag = std::atomic<bool>;
 
@@ -62,21 +80,23 @@ struct Mailbox {
 /// One line of history.
 struct GenerationRecord {
   std::int32_t generation = 0;  ///< 1-based
-  std::int64_t best = 0;        ///< best parent's fitness after selection
-  std::int64_t worst = 0;       ///< worst surviving parent's
-  std::int32_t accepted = 0;    ///< offspring among the survivors
+  std::int64_t best = 0;        ///< best parent's fitness after selection; by channel: the sum over channels
+  std::int64_t worst = 0;       ///< worst surviving parent's; by channel: the worst channel's
+  std::int32_t accepted = 0;    ///< offspring among the survivors; by channel: channels that took one
 };
 
 /// Everything that a later run needs to go on with a layer.
 struct PopulationState {
   std::int32_t generation = 0;
   std::int64_t start_fitness = 0;
-  std::vector<std::int8_t> parents;   ///< [mu, K, R, S, C] by rank
-  std::vector<std::int64_t> fitness;  ///< [mu] by rank
+  std::vector<std::int8_t> parents;   ///< [mu, K, R, S, C] by rank; by channel: one, every channel's elite
+  std::vector<std::int64_t> fitness;  ///< [mu] by rank; by channel: [K]
 };
 
-/// The search of one layer, resident on a device. All operations enqueue and return nothing; the caller reads only
-/// after `repeat`. The number of the generation, the ranking and the survivors live in the backend.
+/// The search of one layer, resident on a device: of whole layers, or of every output channel on its own (then a genome
+/// is made of every channel's elite, fitness is minus a squared error per channel, and mu is 1). All operations enqueue
+/// and return nothing; the caller reads only after `repeat`. The number of the generation, the ranking and the
+/// survivors live in the backend.
 class LayerSearch {
  public:
   virtual ~LayerSearch() = default;
@@ -120,6 +140,24 @@ class Session {
   /// set_layer.
   virtual std::unique_ptr<LayerSearch> prepare(int layer, const ImagesHandle& images, const PopulationOptions& options,
                                                std::span<const std::int16_t> residual_targets) = 0;
+
+  /// What strategies by channel need; a backend without them refuses with Error(kind device). Image i of `targets` is
+  /// image i of `images`; `targets.values` stay valid while what is returned lives. Every integer is defined by
+  /// kernels/channel_error.hpp, kernels/descent.hpp and quant/gram.hpp, so that all backends return the same.
+  ///
+  /// Exact sums over the rows that `targets` observes, read by `layer` from the network as it stands.
+  virtual GramSums gram_sums(int layer, const ImagesHandle& images, const LayerTargets& targets);
+  /// Offspring j of generation g mutates each channel's elite as `prepare` mutates parent 0 (same draws); fitness of a
+  /// channel is minus the sum of ChannelError over the observed rows; a channel takes the offspring with its highest
+  /// fitness, lowest index first, if above its own. Frozen channels stay and count.
+  virtual std::unique_ptr<LayerSearch> prepare_channels(int layer, const ImagesHandle& images,
+                                                        const LayerTargets& targets, const ChannelOptions& options,
+                                                        std::span<const std::int16_t> residual_targets);
+  /// `start` descends from the layer's codes, rows by falling diagonal, until a sweep takes no step (at most
+  /// kStartSweeps). Offspring j of generation g: the elite perturbed (Purpose::perturb), then at most kOffspringSweeps
+  /// sweeps in RowOrder (Purpose::row_order); a channel takes the offspring with the lowest error, lowest index first,
+  /// if below its own. Fitness is minus the error of `form`; frozen channels count 0.
+  virtual std::unique_ptr<LayerSearch> prepare_gram(int layer, GramForm form, const GramOptions& options);
 };
 
 class Backend {

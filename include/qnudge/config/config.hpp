@@ -45,15 +45,19 @@ struct QuantConfig {
 };
 
 struct SearchConfig {
-  std::string strategy = "layer";
+  std::string strategy = "layer";     ///< "layer", "channel", "gram"
   std::string order = "sensitivity";  ///< "sensitivity", "forward"
-  std::string start = "nearest";      ///< "nearest", "bias"
+  std::string start = "nearest";      ///< "nearest", "bias", "descent"
   std::string fitness = "top1";       ///< "top1", "cross_entropy", "kl", "top1_then_cross_entropy"
   std::string mutation = "uniform";   ///< "uniform", "residual"
   double rate = 0.02;
+  double rate_end = 0;  ///< channel: rate of the last generation; 0: as the first
   std::int64_t parents = 32, offspring = 32, generations = 64;
   std::int64_t chunk = 0;  ///< offspring resident at a time; 0: all
   int sensitivity_bits = 4;
+  std::int64_t positions = 30;  ///< per image, at which channel, gram and descent observe a layer
+  double damping = 0.01;        ///< gram, descent: of the mean diagonal
+  std::int64_t gram_mib = 1024;
   bool gate = true;
   std::vector<std::string> skip;  ///< node names that are quantised but not searched
   friend bool operator==(const SearchConfig&, const SearchConfig&) = default;

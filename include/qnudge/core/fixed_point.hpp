@@ -7,6 +7,10 @@
 
 namespace qnudge {
 
+/// Targets of channel-wise fits are at most this in magnitude: a low byte in [-128, 127] then leaves a high byte in the
+/// same range.
+constexpr std::int32_t kTargetLimit = 127 * 256 + 127;
+
 /// Losses in integers, without a library exp or log, so that every machine gets the same bits.
 /// Formats: logits and losses are Q16 (value = integer / 65536, in nats), probabilities Q30.
 constexpr std::int64_t kQ16One = 1 << 16;

@@ -13,6 +13,9 @@ namespace qnudge {
 enum class Purpose : std::uint32_t {
   mutate = 0,        ///< index: weight, linear in unpadded KRSC
   sample_split = 1,  ///< index: position in a class; candidate: class
+  sample_rows = 2,   ///< index: row within an image; candidate: image
+  perturb = 3,       ///< index: weight, linear in unpadded KRSC
+  row_order = 4,     ///< index 0: offset, 1: stride
 };
 
 struct U32x4 {

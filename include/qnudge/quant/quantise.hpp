@@ -74,8 +74,11 @@ std::vector<float> grid_scales(const Layer& layer, const Grid& grid);
 /// are not tunable get their signs as codes with 2 bits, whatever the grid.
 LayerParams quantise_layer(const IntNetwork& network, const Layer& layer, const Grid& grid);
 
+/// A bias as the arithmetic holds it: half to even, saturated at +-(2^23 - 1).
+std::int32_t saturated_bias(double value);
+
 /// Bias[k] so that channel k's mean before ReLU is `target_mean[k]` when the mean accumulator (without bias) is
-/// `accumulator_mean[k]`, half to even, saturated at +-(2^23 - 1); frozen channels keep theirs.
+/// `accumulator_mean[k]`, saturated; frozen channels keep theirs.
 void correct_bias(const IntNetwork& network, const Layer& layer, std::span<const double> target_mean,
                   std::span<const double> accumulator_mean, LayerParams& params);
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "qnudge/quant/quantise.hpp"
+#include "qnudge/quant/targets.hpp"
 
 namespace qnudge {
 
@@ -21,7 +22,8 @@ struct Reference {
     std::int64_t correct = 0;
   };
   Set fitness, gate, test;
-  std::string inputs;  ///< fingerprint of model, data, splits and options that it was computed from
+  TargetTable targets;  ///< their values stand in a file of their own; only for what needs them
+  std::string inputs;   ///< fingerprint of model, data, splits and options that it was computed from
 
   std::string fingerprint() const;  ///< of the whole reference
 };

@@ -12,16 +12,27 @@ Grid to_grid(const GridConfig& config);
 Grid grid_of_layer(const QuantConfig& config, const Layer& layer);  ///< override by name or the common grid
 BatchNormMode batch_norm_mode(const QuantConfig& config);
 PopulationOptions population_options(const Config& config);
+ChannelOptions channel_options(const Config& config);
+GramOptions gram_options(const Config& config);
 
 /// Integer network and its float reference, ready for any grid: lowered, calibrated, params not yet set.
 struct Prepared {
   IntNetwork network;
   Reference reference;
   Splits splits;
+  std::shared_ptr<const TargetValues>
+      targets;  ///< what descent, channel and gram fit; only where the config needs them
 };
 
+/// True for start `descent` and the strategies `channel` and `gram`.
+bool needs_targets(const SearchConfig& config);
+
+/// What `layer` is fitted to; `prepared.targets` must be there and outlive it.
+LayerTargets layer_targets(const Prepared& prepared, std::uint64_t seed, int layer);
+
 /// Lowers the graph, draws the splits, and loads `reference_file` if it fits these inputs or computes (and, unless the
-/// path is empty, saves) it. Throws Error(kind usage) for overrides or skips that name no layer, with a suggestion.
+/// path is empty, saves) it; targets, where the config needs them, stand in targets.bin beside it. An empty path: no
+/// targets. Throws Error(kind usage) for overrides or skips that name no layer, with a suggestion.
 Prepared prepare_network(const Config& config, const Graph& graph, const Dataset& train, const Dataset& test,
                          const FloatPass& float_pass, const std::filesystem::path& reference_file);
 

@@ -53,6 +53,7 @@ struct TuneRequest {
 /// Scores of one model on the three sets.
 struct ModelScores {
   Evaluation fitness, gate, test;
+  double seconds = 0;  ///< wall clock that it took to make the model, without measuring it
 };
 
 struct LayerResult {
@@ -70,7 +71,7 @@ struct TuneResult {
   std::vector<std::int32_t> fitness_labels, gate_labels, test_labels;
   Reference::Set float_fitness, float_gate, float_test;
   ModelScores nearest, start, tuned;
-  std::optional<ModelScores> bias;  ///< where the start evaluated it (start: "bias")
+  std::optional<ModelScores> bias;  ///< nearest codes with corrected biases; not for stop rule "budget"
   std::vector<LayerResult> layers;  ///< in search order, those searched
   bool gate_kept = true;            ///< false: the gate discarded the search and tuned == start
   std::string stop_reason;          ///< "done", "recovered", "budget", "seconds"

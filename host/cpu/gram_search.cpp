@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+#include "gram_search.hpp"
+
+#include <algorithm>
+
+#include "gradient_loops.hpp"
+#include "parallel.hpp"
+#include "qnudge/core/error.hpp"
+#include "qnudge/core/random123.hpp"
+
+namespace qnudge {
+namespace {
+
+std::size_t at(std::int64_t i) {
+  return static_cast<std::size_t>(i);
+}
+
+}  // namespace
+
+HostGramSearch::HostGramSearch(const IntNetwork& network, int layer, GramForm form, const GramOptions& options,
+                               int threads)
+    : form_(std::move(form)),
+      options_(options),
+      ordinal_(layer),
+      threads_(threads),
+      start_codes_(network.layer(layer).params.codes),
+      descent_{form_.low, form_.high},
+      perturbation_(perturb_rule(options.rate, form_.low, form_.high)),
+      matrix_(form_.h.size()),
+      rank_(form_.order.size()) {
+  const std::int64_t taps = form_.taps;
+  for (std::int64_t g = 0; g < form_.groups; ++g) {
+    const std::int32_t* const order = form_.order.data() + g * taps;
+    for (std::int64_t r = 0; r < taps; ++r) rank_[at(g * taps + order[r])] = static_cast<std::int32_t>(r);
+    parallel_for(threads_, taps, [&](int, std::int64_t r) {
+      const std::int32_t* const from = form_.matrix(g) + order[r] * taps;
+      std::int32_t* const to = matrix_.data() + (g * taps + r) * taps;
+      for (std::int64_t i = 0; i < taps; ++i) to[i] = from[order[i]];
+    });
+  }
+}
+
+HostGramSearch::Point HostGramSearch::point_at(std::int64_t channel, const std::int8_t* codes) const {
+  const std::int64_t taps = form_.taps, group = form_.group_of(channel);
+  Point point;
+  point.codes.resize(at(taps));
+  point.gradient.resize(at(taps));
+  for (std::int64_t j = 0; j < taps; ++j) {
+    point.gradient[at(rank_[at(group * taps + j)])] = -form_.c[at(channel * taps + j)];
+  }
+  for (std::int64_t j = 0; j < taps; ++j) move(point, channel, rank_[at(group * taps + j)], codes[j]);
+  return point;
+}
+
+void HostGramSearch::move(Point& point, std::int64_t channel, std::int64_t rank, std::int32_t d) const {
+  if (d == 0) return;
+  const std::int32_t* const row = matrix_.data() + (form_.group_of(channel) * form_.taps + rank) * form_.taps;
+  point.error += error_change(d, point.gradient[at(rank)], row[rank]);
+  point.codes[at(rank)] += d;
+  add_multiple(point.gradient.data(), row, d, form_.taps);
+}
+
+bool HostGramSearch::sweep(Point& point, std::int64_t channel, const RowOrder& order) const {
+  const std::int32_t* const rows = matrix_.data() + form_.group_of(channel) * form_.taps * form_.taps;
+  bool moved = false;
+  std::int64_t rank = order.offset;
+  for (std::int64_t i = 0; i < form_.taps; ++i) {
+    const std::int32_t d = descent_(point.codes[at(rank)], point.gradient[at(rank)], rows[rank * (form_.taps + 1)]);
+    move(point, channel, rank, d);
+    moved = moved || d != 0;
+    rank += order.stride;
+    if (rank >= order.rows) rank %= order.rows;
+  }
+  return moved;
+}
+
+void HostGramSearch::perturb(Point& point, std::int64_t channel, std::int32_t offspring) const {
+  const DrawAddress address{static_cast<std::uint32_t>(offspring), static_cast<std::uint32_t>(generation_),
+                            static_cast<std::uint32_t>(ordinal_), Purpose::perturb};
+  const std::int64_t first = channel * form_.taps, last = first + form_.taps;
+  const std::int32_t* const rank = rank_.data() + form_.group_of(channel) * form_.taps;
+  for (std::int64_t block = first / 4; block * 4 < last; ++block) {
+    const U32x4 words = draw_block(Random123Philox{}, options_.seed, address, static_cast<std::uint32_t>(block));
+    for (std::int64_t weight = std::max(first, block * 4); weight < std::min(last, block * 4 + 4); ++weight) {
+      const std::int64_t r = rank[weight - first];
+      move(point, channel, r, perturbation_(point.codes[at(r)], words.v[weight % 4]));
+    }
+  }
+}
+
+RowOrder HostGramSearch::row_order(std::int32_t offspring) const {
+  if (!order_is_drawn(generation_, offspring)) return {.rows = form_.taps};
+  const DrawAddress address{static_cast<std::uint32_t>(offspring), static_cast<std::uint32_t>(generation_),
+                            static_cast<std::uint32_t>(ordinal_), Purpose::row_order};
+  const U32x4 words = draw_block(Random123Philox{}, options_.seed, address, 0);
+  return RowOrder::drawn(form_.taps, words.v[0], words.v[1]);
+}
+
+void HostGramSearch::evolve_channel(std::int64_t channel, Point& scratch) {
+  const Point& elite = elite_[at(channel)];
+  Point& best = best_[at(channel)];
+  best.error = elite.error;
+  for (std::int32_t offspring = 0; offspring < options_.offspring; ++offspring) {
+    scratch = elite;
+    perturb(scratch, channel, offspring);
+    const RowOrder order = row_order(offspring);
+    for (int i = 0; i < kOffspringSweeps && sweep(scratch, channel, order); ++i) {
+    }
+    if (scratch.error < best.error) std::swap(best, scratch);
+  }
+}
+
+void HostGramSearch::evaluate(std::int32_t) {
+  std::vector<Point> scratch(static_cast<std::size_t>(threads_));
+  parallel_for(threads_, form_.channels, [&](int thread, std::int64_t channel) {
+    if (searched(channel)) evolve_channel(channel, scratch[static_cast<std::size_t>(thread)]);
+  });
+}
+
+void HostGramSearch::select() {
+  std::int32_t accepted = 0;
+  for (std::int64_t k = 0; k < form_.channels; ++k) {
+    if (!searched(k) || best_[at(k)].error >= elite_[at(k)].error) continue;
+    std::swap(elite_[at(k)], best_[at(k)]);
+    ++accepted;
+  }
+  ++generation_;
+  publish();
+  std::int64_t worst = 0;
+  for (const Point& point : elite_) worst = std::max(worst, point.error);
+  history_.push_back({generation_, mailbox_.best, -worst, accepted});
+}
+
+std::int64_t HostGramSearch::total_error() const {
+  std::int64_t total = 0;
+  for (const Point& point : elite_) total += point.error;
+  return total;
+}
+
+void HostGramSearch::publish() {
+  mailbox_.best = -total_error();
+  mailbox_.generation = generation_;
+}
+
+void HostGramSearch::place(const std::int8_t* codes) {
+  elite_.assign(at(form_.channels), {});
+  best_.assign(at(form_.channels), {});
+  parallel_for(threads_, form_.channels, [&](int, std::int64_t k) {
+    if (searched(k)) elite_[at(k)] = point_at(k, codes + k * form_.taps);
+  });
+}
+
+void HostGramSearch::start() {
+  place(start_codes_.data());
+  start_fitness_ = -total_error();
+  parallel_for(threads_, form_.channels, [&](int, std::int64_t k) {
+    for (int i = 0; i < kStartSweeps && searched(k) && sweep(elite_[at(k)], k, {.rows = form_.taps}); ++i) {
+    }
+  });
+  generation_ = 0;
+  publish();
+}
+
+void HostGramSearch::restore(const PopulationState& state) {
+  require(state.parents.size() == start_codes_.size() && state.fitness.size() == at(form_.channels), ErrorKind::input,
+          "checkpoint: {} codes and {} channels do not fit a layer of {} and {}", state.parents.size(),
+          state.fitness.size(), start_codes_.size(), form_.channels);
+  place(state.parents.data());
+  start_fitness_ = state.start_fitness;
+  generation_ = state.generation;
+  publish();
+}
+
+void HostGramSearch::repeat(std::int32_t limit, const StopFlag& stop, const std::function<void()>& body) {
+  while (generation_ < limit && !stop) body();
+}
+
+PopulationState HostGramSearch::save() const {
+  PopulationState state{generation_, start_fitness_, start_codes_, {}};
+  for (std::int64_t k = 0; k < form_.channels; ++k) {
+    state.fitness.push_back(-elite_[at(k)].error);
+    if (!searched(k)) continue;
+    const std::int32_t* const rank = rank_.data() + form_.group_of(k) * form_.taps;
+    for (std::int64_t j = 0; j < form_.taps; ++j) {
+      state.parents[at(k * form_.taps + j)] = static_cast<std::int8_t>(elite_[at(k)].codes[at(rank[j])]);
+    }
+  }
+  return state;
+}
+
+std::vector<GenerationRecord> HostGramSearch::take_history() {
+  return std::exchange(history_, {});
+}
+
+}  // namespace qnudge

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+
+#include "qnudge/core/host_device.hpp"
+
+namespace qnudge {
+
+/// Descent of one output channel on its quadratic form, all in integers: error(q) = q' h q - 2 c' q with the gradient
+/// G = h q - c kept beside the codes q. Sums are exact, so their order never shows.
+
+constexpr int kStartSweeps = 8;      ///< at most; a sweep without a step ends the descent
+constexpr int kOffspringSweeps = 2;  ///< finds nearly all of what more would, for a fraction of the time
+
+/// d = nearest integer to -G_j / h_jj, halves towards 0, cut to the code range: the step that lowers the error most. A
+/// step other than 0 lowers it strictly. Rows whose diagonal is 0 stay.
+struct DescentRule {
+  std::int32_t low = -128, high = 127;
+
+  QNUDGE_HOST_DEVICE std::int32_t operator()(std::int32_t code, std::int64_t gradient, std::int64_t diagonal) const {
+    if (diagonal <= 0) return 0;
+    const std::int64_t magnitude = gradient < 0 ? -gradient : gradient;
+    const std::int64_t steps = (2 * magnitude + diagonal - 1) / (2 * diagonal);
+    const std::int64_t down = code - low, up = high - code;
+    if (gradient > 0) return static_cast<std::int32_t>(steps < down ? -steps : -down);
+    return static_cast<std::int32_t>(steps < up ? steps : up);
+  }
+};
+
+/// error(q + d e_j) - error(q).
+QNUDGE_HOST_DEVICE std::int64_t error_change(std::int64_t d, std::int64_t gradient, std::int64_t diagonal) {
+  return d * (2 * gradient + d * diagonal);
+}
+
+/// One step down or up, each with half the rate, one random word per weight; cut to the code range.
+struct PerturbRule {
+  std::uint32_t down = 0, either = 0;  ///< word < down: -1; else word < either: +1
+  std::int32_t low = -128, high = 127;
+
+  QNUDGE_HOST_DEVICE std::int32_t operator()(std::int32_t code, std::uint32_t word) const {
+    if (word < down) return code > low ? -1 : 0;
+    return word < either && code < high ? 1 : 0;
+  }
+};
+
+inline PerturbRule perturb_rule(double rate, std::int32_t low, std::int32_t high) {
+  const auto threshold = [](double t) { return t >= 4294967295.0 ? 4294967295u : static_cast<std::uint32_t>(t); };
+  return {threshold(rate * 2147483648.0), threshold(rate * 4294967296.0), low, high};
+}
+
+/// Order in which a sweep visits `rows` rows that are numbered by falling diagonal: step i visits
+/// (offset + i * stride) mod rows. The identity, or a drawn offset and a drawn stride without a common divisor.
+struct RowOrder {
+  std::int64_t rows = 1, offset = 0, stride = 1;
+
+  QNUDGE_HOST_DEVICE static RowOrder drawn(std::int64_t rows, std::uint32_t offset, std::uint32_t stride) {
+    RowOrder order{rows, static_cast<std::int64_t>(offset % rows), 1 + static_cast<std::int64_t>(stride % rows)};
+    while (divisor(order.stride, rows) != 1) ++order.stride;  // ends at a stride of 1 modulo rows
+    return order;
+  }
+  QNUDGE_HOST_DEVICE static std::int64_t divisor(std::int64_t a, std::int64_t b) {
+    while (b != 0) {
+      const std::int64_t rest = a % b;
+      a = b;
+      b = rest;
+    }
+    return a;
+  }
+  QNUDGE_HOST_DEVICE std::int64_t operator()(std::int64_t i) const { return (offset + i * stride) % rows; }
+};
+
+/// Every second offspring visits its rows in a drawn order.
+QNUDGE_HOST_DEVICE bool order_is_drawn(std::int32_t generation, std::int32_t offspring) {
+  return ((generation + offspring) & 1) != 0;
+}
+
+}  // namespace qnudge
