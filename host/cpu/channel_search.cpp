@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "channel_loops.hpp"
 #include "parallel.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/random123.hpp"
@@ -92,17 +93,10 @@ void HostChannelSearch::mutate(std::int32_t) {
 
 void HostChannelSearch::add_errors(std::int64_t block, const std::byte* output, std::int64_t* errors) const {
   const std::int64_t first = block * kRowBlock, rows = std::min(kRowBlock, sampled_.rows - first);
-  const auto add = [&](const auto* values) {
-    for (std::int64_t row = 0; row < rows; ++row) {
-      for (std::int64_t k = 0; k < channels_; ++k) {
-        errors[k] += error_((first + row) * channels_ + k, values[row * channels_ + k]);
-      }
-    }
-  };
   if (error_.float_output) {
-    add(reinterpret_cast<const float*>(output));
+    add_channel_errors(error_, first, rows, channels_, reinterpret_cast<const float*>(output), errors);
   } else {
-    add(reinterpret_cast<const std::int8_t*>(output));
+    add_channel_errors(error_, first, rows, channels_, reinterpret_cast<const std::int8_t*>(output), errors);
   }
 }
 

@@ -27,6 +27,7 @@ HostGramSearch::HostGramSearch(const IntNetwork& network, int layer, GramForm fo
       descent_{form_.low, form_.high},
       perturbation_(perturb_rule(options.rate, form_.low, form_.high)),
       matrix_(form_.h.size()),
+      diagonal_(form_.order.size()),
       rank_(form_.order.size()) {
   const std::int64_t taps = form_.taps;
   for (std::int64_t g = 0; g < form_.groups; ++g) {
@@ -36,6 +37,7 @@ HostGramSearch::HostGramSearch(const IntNetwork& network, int layer, GramForm fo
       const std::int32_t* const from = form_.matrix(g) + order[r] * taps;
       std::int32_t* const to = matrix_.data() + (g * taps + r) * taps;
       for (std::int64_t i = 0; i < taps; ++i) to[i] = from[order[i]];
+      diagonal_[at(g * taps + r)] = to[r];
     });
   }
 }
@@ -61,15 +63,15 @@ void HostGramSearch::move(Point& point, std::int64_t channel, std::int64_t rank,
 }
 
 bool HostGramSearch::sweep(Point& point, std::int64_t channel, const RowOrder& order) const {
-  const std::int32_t* const rows = matrix_.data() + form_.group_of(channel) * form_.taps * form_.taps;
+  const std::int32_t* const diagonal = diagonal_.data() + form_.group_of(channel) * form_.taps;
   bool moved = false;
   std::int64_t rank = order.offset;
   for (std::int64_t i = 0; i < form_.taps; ++i) {
-    const std::int32_t d = descent_(point.codes[at(rank)], point.gradient[at(rank)], rows[rank * (form_.taps + 1)]);
+    const std::int32_t d = descent_(point.codes[at(rank)], point.gradient[at(rank)], diagonal[rank]);
     move(point, channel, rank, d);
     moved = moved || d != 0;
     rank += order.stride;
-    if (rank >= order.rows) rank %= order.rows;
+    while (rank >= order.rows) rank -= order.rows;
   }
   return moved;
 }

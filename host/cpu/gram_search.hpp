@@ -52,7 +52,8 @@ class HostGramSearch : public LayerSearch {
   DescentRule descent_;
   PerturbRule perturbation_;
   std::vector<std::int32_t> matrix_;  // [groups, taps, taps] by rank
-  std::vector<std::int32_t> rank_;    // [groups, taps] of each tap
+  std::vector<std::int32_t> diagonal_;  // [groups, taps] of it
+  std::vector<std::int32_t> rank_;      // [groups, taps] of each tap
   std::vector<Point> elite_, best_;   // [channels]
   std::int64_t start_fitness_ = 0;
   std::int32_t generation_ = 0;

@@ -19,8 +19,8 @@ struct DescentRule {
   std::int32_t low = -128, high = 127;
 
   QNUDGE_HOST_DEVICE std::int32_t operator()(std::int32_t code, std::int64_t gradient, std::int64_t diagonal) const {
-    if (diagonal <= 0) return 0;
     const std::int64_t magnitude = gradient < 0 ? -gradient : gradient;
+    if (2 * magnitude <= diagonal || diagonal <= 0) return 0;  // nearly always: spares the division
     const std::int64_t steps = (2 * magnitude + diagonal - 1) / (2 * diagonal);
     const std::int64_t down = code - low, up = high - code;
     if (gradient > 0) return static_cast<std::int32_t>(steps < down ? -steps : -down);
