@@ -51,10 +51,10 @@ class HostGramSearch : public LayerSearch {
   const std::vector<std::int8_t> start_codes_;
   DescentRule descent_;
   PerturbRule perturbation_;
-  std::vector<std::int32_t> matrix_;  // [groups, taps, taps] by rank
+  std::vector<std::int32_t> matrix_;    // [groups, taps, taps] by rank
   std::vector<std::int32_t> diagonal_;  // [groups, taps] of it
   std::vector<std::int32_t> rank_;      // [groups, taps] of each tap
-  std::vector<Point> elite_, best_;   // [channels]
+  std::vector<Point> elite_, best_;     // [channels]
   std::int64_t start_fitness_ = 0;
   std::int32_t generation_ = 0;
   std::vector<GenerationRecord> history_;
