@@ -146,13 +146,48 @@ class Lister {
   std::string prefix_;
 };
 
+/// The text at `pointer`, empty if there is none: what is wrong with it, the reader says.
+std::string text_at(const json& root, const char* pointer) {
+  const json::json_pointer where(pointer);
+  return root.contains(where) && root.at(where).is_string() ? root.at(where).get<std::string>() : "";
+}
+
+/// Defaults that depend on other keys.
+SearchConfig search_defaults(const json& root) {
+  const std::string recipe = text_at(root, "/recipe");
+  SearchConfig search = recipe_search(recipe.empty() ? Config{}.recipe : recipe);
+  if (text_at(root, "/stop/rule") == "budget") search.order = "sensitivity";  // the budget goes to the least sensitive
+  return search;
+}
+
 }  // namespace
+
+SearchConfig recipe_search(std::string_view recipe) {
+  SearchConfig search;
+  if (recipe == "paper") {
+    search.strategy = "layer";
+    search.order = "sensitivity";
+    search.start = "nearest";
+    search.rate = 0.02;
+    search.offspring = 32;
+    search.generations = 64;
+  } else if (recipe == "channel") {
+    search.strategy = "channel";
+    search.start = "bias";
+    search.mutation = "residual";
+    search.rate = 0.02;
+    search.offspring = 8;
+    search.generations = 8;
+  }
+  return search;
+}
 
 Config parse_config(std::string_view text, const std::string& origin, const std::vector<std::string>& overrides) {
   json root = parse_strict_json(text, origin);
   Source source{.origin = origin, .overrides = {}, .missing = {}};
   for (const std::string& assignment : overrides) apply_override(root, assignment, source);
   Config config;
+  config.search = search_defaults(root);
   ObjectReader reader(root, "", source);
   describe(reader, config);
   reader.finish();
@@ -181,9 +216,10 @@ std::string result_fingerprint(const Config& config) {
   return Fingerprint().add("qnudge config 1").add(dumped(to_json(config, false), -1)).hex();
 }
 
-std::vector<ConfigKey> config_keys() {
+std::vector<ConfigKey> config_keys(std::string_view recipe) {
   std::vector<ConfigKey> keys;
   Config defaults;
+  defaults.search = recipe_search(recipe);
   Lister lister(keys, "");
   describe(lister, defaults);
   return keys;

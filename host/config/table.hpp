@@ -65,10 +65,11 @@ void describe(Visitor& v, SearchConfig& s) {
   using enum Role;
   v.choice(
       {"strategy", optional,
-       "what is selected: whole layers by the network's output, or channels by their own (by data, or by Gram matrix)"},
-      s.strategy, {"layer", "channel", "gram"});
-  v.choice({"order", optional, "least sensitive layer first, or from input to output"}, s.order,
-           {"sensitivity", "forward"});
+       "what is selected: whole layers by the network's output, channels by their own (by data, or by Gram matrix), or "
+       "nothing: the result is the start"},
+      s.strategy, {"none", "layer", "channel", "gram"});
+  v.choice({"order", optional, "least sensitive layer first (so with stop.rule budget), or from input to output"},
+           s.order, {"sensitivity", "forward"});
   v.choice({"start", optional, "where the search begins: nearest codes, these with corrected biases, or least squares"},
            s.start, {"nearest", "bias", "descent"});
   v.choice({"fitness", optional, "what a candidate is scored by"}, s.fitness,
@@ -87,6 +88,8 @@ void describe(Visitor& v, SearchConfig& s) {
             s.positions, 1, 1 << 20);
   v.number({"damping", optional, "descent and gram: pull towards the real weights, times the mean diagonal"}, s.damping,
            0, 1);
+  v.flag({"joint_gain", optional, "descent and gram: fit the gain of a channel along with its codes, not after them"},
+         s.joint_gain);
   v.integer({"gram_mib", optional, "descent and gram: a layer whose Gram matrix needs more memory only gets its bias"},
             s.gram_mib, 1, 1 << 20);
   v.flag({"gate", optional, "keep the result only if the gate images do not speak against it"}, s.gate);
@@ -106,6 +109,8 @@ template <class Visitor>
 void describe(Visitor& v, Config& c) {
   using enum Role;
   constexpr std::uint64_t kAnySeed = std::numeric_limits<std::uint64_t>::max();
+  v.choice({"recipe", incidental, "which defaults the search keys have, see Recipes"}, c.recipe,
+           {"paper", "channel", "best"});
   v.path({"model", required, "float ONNX model"}, c.model);
   v.integer({"input_height", optional, "for a model with a symbolic height; 0: as the model says"}, c.input_height, 0,
             65536);

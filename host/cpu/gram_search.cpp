@@ -47,9 +47,7 @@ HostGramSearch::Point HostGramSearch::point_at(std::int64_t channel, const std::
   Point point;
   point.codes.resize(at(taps));
   point.gradient.resize(at(taps));
-  for (std::int64_t j = 0; j < taps; ++j) {
-    point.gradient[at(rank_[at(group * taps + j)])] = -form_.c[at(channel * taps + j)];
-  }
+  for (std::int64_t r = 0; r < taps; ++r) point.gradient[at(r)] = -scaled_[at(channel)].linear[at(r)];
   for (std::int64_t j = 0; j < taps; ++j) move(point, channel, rank_[at(group * taps + j)], codes[j]);
   return point;
 }
@@ -74,6 +72,50 @@ bool HostGramSearch::sweep(Point& point, std::int64_t channel, const RowOrder& o
     while (rank >= order.rows) rank -= order.rows;
   }
   return moved;
+}
+
+std::int64_t HostGramSearch::linear_at(std::int64_t channel, std::int64_t rank) const {
+  return form_.c[at(channel * form_.taps + form_.order[at(form_.group_of(channel) * form_.taps + rank)])];
+}
+
+void HostGramSearch::set_gain(std::int64_t channel, double gain) {
+  Scaled& scaled = scaled_[at(channel)];
+  scaled.gain = gain;
+  scaled.linear.resize(at(form_.taps));
+  const std::int64_t first = form_.group_of(channel) * form_.taps;
+  for (std::int64_t r = 0; r < form_.taps; ++r) {
+    const std::int64_t most = form_.most[at(first + form_.order[at(first + r)])];
+    scaled.linear[at(r)] = scaled_linear(linear_at(channel, r), gain, most);
+  }
+}
+
+void HostGramSearch::fit_gain(std::int64_t channel) {
+  Point& elite = elite_[at(channel)];
+  Scaled& scaled = scaled_[at(channel)];
+  std::int64_t linear = 0, power = 0;
+  for (std::int64_t r = 0; r < form_.taps; ++r) {
+    elite.gradient[at(r)] += scaled.linear[at(r)];  // h q
+    linear += elite.codes[at(r)] * linear_at(channel, r);
+    power += elite.codes[at(r)] * elite.gradient[at(r)];
+  }
+  set_gain(channel, fitted_gain(linear, power, scaled.gain));
+  elite.error = power;
+  for (std::int64_t r = 0; r < form_.taps; ++r) {
+    elite.gradient[at(r)] -= scaled.linear[at(r)];
+    elite.error -= 2 * elite.codes[at(r)] * scaled.linear[at(r)];
+  }
+}
+
+void HostGramSearch::descend(std::int64_t channel) {
+  for (int fit = 0; fit < (options_.joint_gain ? kStartFits : 1); ++fit) {
+    for (int i = 0; i < kStartSweeps && sweep(elite_[at(channel)], channel, {.rows = form_.taps}); ++i) {
+    }
+    if (options_.joint_gain) fit_gain(channel);
+  }
+}
+
+std::int64_t HostGramSearch::error_of(std::int64_t channel) const {
+  return searched(channel) ? gained_error(elite_[at(channel)].error, scaled_[at(channel)].gain) : 0;
 }
 
 void HostGramSearch::perturb(Point& point, std::int64_t channel, std::int32_t offspring) const {
@@ -127,15 +169,20 @@ void HostGramSearch::select() {
     ++accepted;
   }
   ++generation_;
+  if (options_.joint_gain && generation_ % kFitEvery == 0) {
+    parallel_for(threads_, form_.channels, [&](int, std::int64_t k) {
+      if (searched(k)) fit_gain(k);
+    });
+  }
   publish();
   std::int64_t worst = 0;
-  for (const Point& point : elite_) worst = std::max(worst, point.error);
+  for (std::int64_t k = 0; k < form_.channels; ++k) worst = std::max(worst, error_of(k));
   history_.push_back({generation_, mailbox_.best, -worst, accepted});
 }
 
 std::int64_t HostGramSearch::total_error() const {
   std::int64_t total = 0;
-  for (const Point& point : elite_) total += point.error;
+  for (std::int64_t k = 0; k < form_.channels; ++k) total += error_of(k);
   return total;
 }
 
@@ -144,30 +191,34 @@ void HostGramSearch::publish() {
   mailbox_.generation = generation_;
 }
 
-void HostGramSearch::place(const std::int8_t* codes) {
+void HostGramSearch::place(const std::int8_t* codes, const std::vector<double>& gains) {
   elite_.assign(at(form_.channels), {});
   best_.assign(at(form_.channels), {});
+  scaled_.assign(at(form_.channels), {});
   parallel_for(threads_, form_.channels, [&](int, std::int64_t k) {
-    if (searched(k)) elite_[at(k)] = point_at(k, codes + k * form_.taps);
+    if (!searched(k)) return;
+    set_gain(k, gains[at(k)]);
+    elite_[at(k)] = point_at(k, codes + k * form_.taps);
   });
 }
 
 void HostGramSearch::start() {
-  place(start_codes_.data());
+  place(start_codes_.data(), std::vector<double>(at(form_.channels), 1.0));
   start_fitness_ = -total_error();
   parallel_for(threads_, form_.channels, [&](int, std::int64_t k) {
-    for (int i = 0; i < kStartSweeps && searched(k) && sweep(elite_[at(k)], k, {.rows = form_.taps}); ++i) {
-    }
+    if (searched(k)) descend(k);
   });
   generation_ = 0;
   publish();
 }
 
 void HostGramSearch::restore(const PopulationState& state) {
-  require(state.parents.size() == start_codes_.size() && state.fitness.size() == at(form_.channels), ErrorKind::input,
-          "checkpoint: {} codes and {} channels do not fit a layer of {} and {}", state.parents.size(),
-          state.fitness.size(), start_codes_.size(), form_.channels);
-  place(state.parents.data());
+  require(state.parents.size() == start_codes_.size() && state.fitness.size() == at(form_.channels) &&
+              state.gains.size() == at(form_.channels),
+          ErrorKind::input,
+          "checkpoint: {} codes, {} errors and {} gains do not fit a layer of {} codes and {} channels",
+          state.parents.size(), state.fitness.size(), state.gains.size(), start_codes_.size(), form_.channels);
+  place(state.parents.data(), state.gains);
   start_fitness_ = state.start_fitness;
   generation_ = state.generation;
   publish();
@@ -178,9 +229,10 @@ void HostGramSearch::repeat(std::int32_t limit, const StopFlag& stop, const std:
 }
 
 PopulationState HostGramSearch::save() const {
-  PopulationState state{generation_, start_fitness_, start_codes_, {}};
+  PopulationState state{generation_, start_fitness_, start_codes_, {}, {}};
   for (std::int64_t k = 0; k < form_.channels; ++k) {
-    state.fitness.push_back(-elite_[at(k)].error);
+    state.fitness.push_back(-error_of(k));
+    state.gains.push_back(scaled_[at(k)].gain);
     if (!searched(k)) continue;
     const std::int32_t* const rank = rank_.data() + form_.group_of(k) * form_.taps;
     for (std::int64_t j = 0; j < form_.taps; ++j) {

@@ -34,8 +34,18 @@ class HostGramSearch : public LayerSearch {
     std::vector<std::int64_t> gradient;  // [taps] by rank
     std::int64_t error = 0;
   };
+  /// What the gain does to a channel.
+  struct Scaled {
+    double gain = 1;
+    std::vector<std::int64_t> linear;  // [taps] by rank: c / gain
+  };
   Point point_at(std::int64_t channel, const std::int8_t* codes) const;
-  void place(const std::int8_t* codes);
+  void place(const std::int8_t* codes, const std::vector<double>& gains);
+  void descend(std::int64_t channel);
+  void fit_gain(std::int64_t channel);
+  void set_gain(std::int64_t channel, double gain);
+  std::int64_t linear_at(std::int64_t channel, std::int64_t rank) const;
+  std::int64_t error_of(std::int64_t channel) const;
   void move(Point& point, std::int64_t channel, std::int64_t rank, std::int32_t d) const;
   bool sweep(Point& point, std::int64_t channel, const RowOrder& order) const;
   void perturb(Point& point, std::int64_t channel, std::int32_t offspring) const;
@@ -54,6 +64,7 @@ class HostGramSearch : public LayerSearch {
   std::vector<std::int32_t> matrix_;    // [groups, taps, taps] by rank
   std::vector<std::int32_t> diagonal_;  // [groups, taps] of it
   std::vector<std::int32_t> rank_;      // [groups, taps] of each tap
+  std::vector<Scaled> scaled_;          // [channels]
   std::vector<Point> elite_, best_;     // [channels]
   std::int64_t start_fitness_ = 0;
   std::int32_t generation_ = 0;

@@ -36,8 +36,7 @@ double input_unit(const IntNetwork& network, const Layer& layer) {
 
 /// Covariances of one group's inputs, damped, before they become integers.
 struct Covariances {
-  std::vector<double> h;    // [taps, taps]
-  std::vector<double> row;  // [taps] sum of magnitudes
+  std::vector<double> h;  // [taps, taps]
   double damping = 0, total = 0;
 };
 
@@ -55,10 +54,7 @@ Covariances covariances(const GramSums& sums, std::int64_t group, double damping
   v.damping = damping * trace / static_cast<double>(taps);
   for (std::int64_t i = 0; i < taps; ++i) {
     v.h[at(i * taps + i)] += v.damping;
-    double row = 0;
-    for (std::int64_t j = 0; j < taps; ++j) row += std::abs(v.h[at(i * taps + j)]);
-    v.row.push_back(row);
-    v.total += row;
+    for (std::int64_t j = 0; j < taps; ++j) v.total += std::abs(v.h[at(i * taps + j)]);
   }
   return v;
 }
@@ -103,6 +99,7 @@ GramForm make_gram_form(const IntNetwork& network, const Layer& layer, const Lay
       for (std::int32_t i = 0; i < form.taps; ++i) form.order.push_back(i);
       form.damping.push_back(0);
     }
+    form.most.resize(form.order.size());
     return form;
   }
   form.shift = choose_shift(total, largest, -form.low, form.channels);
@@ -112,6 +109,11 @@ GramForm make_gram_form(const IntNetwork& network, const Layer& layer, const Lay
     std::int32_t* const h = form.h.data() + g * form.taps * form.taps;
     for (std::size_t i = 0; i < v.h.size(); ++i) h[i] = static_cast<std::int32_t>(std::nearbyint(v.h[i] * scale));
     form.damping.push_back(v.damping * scale);
+    for (std::int64_t i = 0; i < form.taps; ++i) {
+      std::int64_t row = 0;
+      for (std::int64_t j = 0; j < form.taps; ++j) row += std::abs(std::int64_t{h[i * form.taps + j]});
+      form.most.push_back(-2 * std::int64_t{form.low} * row);
+    }
     const std::vector<std::int32_t> order = falling_diagonal(h, form.taps);
     form.order.insert(form.order.end(), order.begin(), order.end());
   }
@@ -128,9 +130,9 @@ GramForm make_gram_form(const IntNetwork& network, const Layer& layer, const Lay
           covariance(sums.rows, sums.xt[at(k * form.taps + j)], sums.x[at(g * form.taps + j)], sums.t[at(k)]) *
           per_target;
       const double pull = v.damping * static_cast<double>(layer.weights[at(k * form.taps + j)]) * per_weight;
-      const double most = -2.0 * form.low * v.row[at(j)];
+      const auto most = static_cast<double>(form.most[at(g * form.taps + j)]);
       form.c[at(k * form.taps + j)] =
-          static_cast<std::int64_t>(std::nearbyint(std::clamp(target + pull, -most, most) * scale));
+          static_cast<std::int64_t>(std::nearbyint(std::clamp((target + pull) * scale, -most, most)));
     }
   }
   return form;
@@ -171,7 +173,7 @@ void refit_gain_and_bias(const IntNetwork& network, const Layer& layer, const Gr
     if (power > 0) {
       const double gain = covariance * target_unit / step * std::ldexp(1.0, -form.shift) / power;
       const auto multiplier =
-          static_cast<float>(static_cast<double>(params.multiplier[at(k)]) * std::clamp(gain, 0.5, 2.0));
+          static_cast<float>(static_cast<double>(params.multiplier[at(k)]) * std::clamp(gain, kGainLow, kGainHigh));
       if (std::isnormal(multiplier)) params.multiplier[at(k)] = multiplier;
     }
     const auto rows = static_cast<double>(sums.rows);

@@ -17,7 +17,11 @@ Json to_json(const Score& score) {
 }
 
 Json to_json(const ModelReport& model) {
-  Json json = {{"fitness", to_json(model.fitness)}, {"gate", to_json(model.gate)}, {"test", to_json(model.test)}};
+  Json json = {{"fitness", to_json(model.fitness)},
+               {"gate", to_json(model.gate)},
+               {"test", to_json(model.test)},
+               {"seconds", model.seconds},
+               {"evaluations", model.evaluations}};
   if (model.held_back) json["test_held_back"] = to_json(*model.held_back);
   return json;
 }

@@ -26,11 +26,14 @@ std::string accuracy_table(const RunReport& report) {
                                             heading("gate", first.gate, ""),
                                             heading("test", first.test, report.leaky ? ", LEAKY" : "")};
   if (first.held_back) columns.push_back(heading("test held back", *first.held_back, ""));
+  columns.insert(columns.end(), {{"candidates"}, {"seconds"}});
   TextTable table(columns);
   for (const ModelReport& model : report.models) {
     std::vector<std::string> row = {model.name, percent_text(model.fitness.value), percent_text(model.gate.value),
                                     percent_text(model.test.value)};
     if (model.held_back) row.push_back(percent_text(model.held_back->value));
+    row.push_back(count_text(model.evaluations));
+    row.push_back(fmt::format("{:.1f}", model.seconds));
     table.add(std::move(row));
   }
   return table.text();
@@ -61,6 +64,14 @@ std::string stop_text(const std::string& reason) {
   return "";
 }
 
+std::string scored_text(const RunReport& report) {
+  const std::string candidates = count_text(report.evaluations);
+  if (report.evaluations == 0) return "no candidate";
+  if (report.candidate_images == 0) return candidates + " candidates scored on Gram matrices";
+  return fmt::format("{} candidate evaluations, {} candidate-images/s", candidates,
+                     rate_text(report.candidate_images_per_second));
+}
+
 }  // namespace
 
 std::string report_text(const RunReport& report) {
@@ -78,8 +89,7 @@ std::string report_text(const RunReport& report) {
                                            "tuned is start");
   }
   text +=
-      fmt::format("{:<16}{} candidate evaluations, {} candidate-images/s, search {}, in all {}{}\n", "search",
-                  count_text(report.evaluations), rate_text(report.candidate_images_per_second),
+      fmt::format("{:<16}{}, search {}, in all {}{}\n", "search", scored_text(report),
                   duration_text(report.search_seconds), duration_text(report.seconds), stop_text(report.stop_reason));
   text += fmt::format("{:<16}{} bytes packed, {} bytes as fp32", "size", count_text(report.size_bytes),
                       count_text(report.float_size_bytes));

@@ -76,6 +76,7 @@ class ModelRows {
   ModelReport integer_model(const char* name, const ModelScores& scores) const {
     ModelReport row;
     row.name = name;
+    row.seconds = scores.seconds;
     row.fitness =
         integer_score(result_.fitness_labels, scores.fitness, !result_.float_fitness.logits.empty(), name, "fitness");
     row.gate = integer_score(result_.gate_labels, scores.gate, !result_.float_gate.logits.empty(), name, "gate");
@@ -138,6 +139,7 @@ RunReport make_run_report(const TuneResult& result, const ReportContext& context
   if (result.bias) report.models.push_back(rows.integer_model("bias", *result.bias));
   report.models.push_back(rows.integer_model("start", result.start));
   report.models.push_back(rows.integer_model("tuned", result.tuned));
+  report.models.back().evaluations = result.evaluations;
 
   const ModelReport &reference = report.models[0], &nearest = report.models[1];
   const ModelReport &start = report.models[report.models.size() - 2], &tuned = report.models.back();

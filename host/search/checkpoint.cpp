@@ -11,7 +11,7 @@ namespace qnudge {
 namespace {
 
 using nlohmann::json;
-constexpr std::string_view kMagic = "qnudge-checkpoint-1";
+constexpr std::string_view kMagic = "qnudge-checkpoint-2";
 
 template <class T>
 json to_binary(const std::vector<T>& values) {
@@ -51,12 +51,14 @@ json to_json(const PopulationState& s) {
   return {{"generation", s.generation},
           {"start_fitness", s.start_fitness},
           {"parents", to_binary(s.parents)},
-          {"fitness", to_binary(s.fitness)}};
+          {"fitness", to_binary(s.fitness)},
+          {"gains", to_binary(s.gains)}};
 }
 
 PopulationState population_from(const json& j) {
   return {j.at("generation").get<std::int32_t>(), j.at("start_fitness").get<std::int64_t>(),
-          from_binary<std::int8_t>(j.at("parents")), from_binary<std::int64_t>(j.at("fitness"))};
+          from_binary<std::int8_t>(j.at("parents")), from_binary<std::int64_t>(j.at("fitness")),
+          from_binary<double>(j.at("gains"))};
 }
 
 json to_json(const LayerResult& r) {

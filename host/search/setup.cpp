@@ -208,8 +208,11 @@ ChannelOptions channel_options(const Config& config) {
 }
 
 GramOptions gram_options(const Config& config) {
-  return {
-      .offspring = static_cast<std::int32_t>(config.search.offspring), .seed = config.seed, .rate = config.search.rate};
+  const SearchConfig& s = config.search;
+  return {.offspring = static_cast<std::int32_t>(s.offspring),
+          .seed = config.seed,
+          .rate = s.rate,
+          .joint_gain = s.joint_gain};
 }
 
 Prepared prepare_network(const Config& config, const Graph& graph, const Dataset& train, const Dataset& test,
@@ -248,7 +251,7 @@ Prepared prepare_network(const Config& config, const Graph& graph, const Dataset
 }
 
 bool needs_targets(const SearchConfig& config) {
-  return config.start == "descent" || config.strategy != "layer";
+  return config.start == "descent" || config.strategy == "channel" || config.strategy == "gram";
 }
 
 LayerTargets layer_targets(const Prepared& prepared, std::uint64_t seed, int layer) {

@@ -62,6 +62,7 @@ void TuneRun::quantise_for_budget(int layer) {
 
 std::unique_ptr<LayerSearch> TuneRun::open_search(int layer) {
   const SearchConfig& search = config().search;
+  if (search.strategy == "none") return nullptr;
   const LayerParams& params = state_.params[static_cast<std::size_t>(layer)];
   if (search.strategy == "gram") {
     form_ = fit_->form(layer, params);
@@ -173,7 +174,7 @@ void TuneRun::record(const Sensitivity::Entry& entry, int position, const std::v
     const nlohmann::ordered_json line{{"position", position}, {"layer", entry.name}, {"generation", r.generation},
                                       {"best", r.best},       {"worst", r.worst},    {"accepted", r.accepted}};
     lines += line.dump() + "\n";
-    if (r.generation == 0 || images_per_evaluation() == 0) continue;
+    if (r.generation == 0) continue;
     state_.evaluations += config().search.offspring;
     state_.candidate_images += config().search.offspring * images_per_evaluation();
   }

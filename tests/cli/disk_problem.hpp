@@ -82,7 +82,7 @@ class DiskProblem {
 
   void write_config(const std::string& model_path) const {
     std::ofstream(config()) << fmt::format(
-        R"({{"model": "{0}", "data": {{"format": "idx", "classes": 3,
+        R"({{"recipe": "paper", "model": "{0}", "data": {{"format": "idx", "classes": 3,
 "train_images": "{1}/train-images", "train_labels": "{1}/train-labels", "test_images": "{1}/test-images",
 "test_labels": "{1}/test-labels", "mean": [0.5], "std": [0.25], "calibration": 50, "fitness": 50, "gate": 50}},
 "quant": {{"grid": {{"bits": 2}}}},

@@ -21,7 +21,8 @@ TEST(Config, GivesDefaultsAndFillsInWhatFollows) {
   EXPECT_EQ(config.model, "m.onnx");
   EXPECT_EQ(config.data.train_images, std::vector<std::string>{"a.bin"});
   EXPECT_EQ(config.data.classes, 10);
-  EXPECT_EQ(config.search.rate, 0.02);
+  EXPECT_EQ(config.recipe, "best");
+  EXPECT_EQ(config.search.strategy, "gram");
   EXPECT_EQ(config.search, SearchConfig{});
   EXPECT_EQ(config.quant, QuantConfig{});
   EXPECT_EQ(config.stop, StopConfig{});
@@ -47,7 +48,8 @@ std::string everything() {
     "quant": {"activations": "int8", "batch_norm": "fold", "rest_bits": 7,
               "grid": {"bits": 2, "scheme": "per_channel", "scale": "free", "range": "mse"},
               "layers": {"x/y.z": {"bits": 5}}},
-    "search": {"strategy": "layer", "order": "forward", "start": "bias", "fitness": "kl", "mutation": "residual",
+    "recipe": "channel",
+    "search": {"strategy": "layer", "order": "sensitivity", "start": "bias", "fitness": "kl", "mutation": "residual",
                "rate": 0.1, "parents": 2, "offspring": 65536, "generations": 1000000, "chunk": 8,
                "sensitivity_bits": 3, "gate": false, "skip": ["p", "q"]},
     "stop": {"rule": "budget", "tolerance": 0.5, "seconds": 1.5}})";
@@ -76,7 +78,7 @@ TEST(Config, FingerprintFollowsResultsOnly) {
   const std::string base = result_fingerprint(minimal_config());
   EXPECT_EQ(base.size(), 32u);
   for (const char* same : {"out=elsewhere", "backend=reference", "threads=7", "search.chunk=5",
-                           "checkpoint_generations=9", "stop.seconds=30", "seed=1", "data.classes=10"}) {
+                           "checkpoint_generations=9", "stop.seconds=30", "recipe=best", "seed=1", "data.classes=10"}) {
     EXPECT_EQ(result_fingerprint(minimal_config("", {same})), base) << same;
   }
   for (const char* other : {"model=n.onnx",
@@ -99,14 +101,19 @@ TEST(Config, FingerprintFollowsResultsOnly) {
                             "quant.grid.range=mse",
                             "quant.rest_bits=7",
                             "quant.layers.n.bits=4",
-                            "search.order=forward",
+                            "search.order=sensitivity",
                             "search.start=bias",
                             "search.fitness=kl",
                             "search.mutation=residual",
-                            "search.rate=0.03",
+                            "search.rate=0.02",
                             "search.parents=31",
                             "search.offspring=31",
                             "search.generations=63",
+                            "search.joint_gain=false",
+                            "search.positions=9",
+                            "search.damping=0.1",
+                            "search.gram_mib=9",
+                            "recipe=paper",
                             "search.sensitivity_bits=5",
                             "search.gate=false",
                             "search.skip=[\"n\"]",
@@ -116,6 +123,36 @@ TEST(Config, FingerprintFollowsResultsOnly) {
                             "seed=2"}) {
     EXPECT_NE(result_fingerprint(minimal_config("", {other})), base) << other;
   }
+}
+
+TEST(Config, RecipesGiveDefaultsThatEveryKeyOverrides) {
+  const Config paper = minimal_config(R"(, "recipe": "paper", "search": {"generations": 9})");
+  EXPECT_EQ(paper.search.strategy, "layer");
+  EXPECT_EQ(paper.search.start, "nearest");
+  EXPECT_EQ(paper.search.order, "sensitivity");
+  EXPECT_EQ(paper.search.rate, 0.02);
+  EXPECT_EQ(paper.search.offspring, 32);
+  EXPECT_EQ(paper.search.generations, 9);
+  EXPECT_EQ(minimal_config("", {"recipe=channel"}).search, recipe_search("channel"));
+  EXPECT_EQ(minimal_config("", {"recipe=best"}).search, minimal_config().search);
+  SearchConfig layer_on_best = recipe_search("best");
+  layer_on_best.strategy = "layer";
+  EXPECT_EQ(minimal_config("", {"search.strategy=layer"}).search, layer_on_best);
+  EXPECT_THAT(refusal(minimal(R"(, "recipe": "pape")")), HasSubstr("run.json: recipe: needs one of"));
+  EXPECT_THAT(refusal(minimal(R"(, "recipe": 3)")), HasSubstr("run.json: recipe: needs one of"));
+}
+
+TEST(Config, ABudgetBeginsWithTheLeastSensitiveUnlessToldOtherwise) {
+  EXPECT_EQ(minimal_config("", {"stop.rule=budget"}).search.order, "sensitivity");
+  EXPECT_EQ(minimal_config("", {"stop.rule=recovered"}).search.order, "forward");
+  EXPECT_EQ(minimal_config("", {"stop.rule=budget", "search.order=forward"}).search.order, "forward");
+}
+
+TEST(Config, RecipesEqualWhoseKeysAreEqual) {
+  const Config paper = minimal_config("", {"recipe=paper"});
+  Config spelt_out = paper;
+  spelt_out.recipe = "best";
+  EXPECT_EQ(result_fingerprint(spelt_out), result_fingerprint(paper));
 }
 
 TEST(Config, OverridesAreAppliedInOrderBeforeChecking) {
@@ -174,13 +211,13 @@ TEST(Config, EveryShippedConfigIsAccepted) {
   EXPECT_GE(count, 4);
 }
 
-/// The README's table rows, as the table of keys would print them.
-std::vector<std::string> documented_rows() {
+/// The rows of one of the README's tables, as the table of keys would print them.
+std::vector<std::string> documented_rows(const std::string& heading) {
   std::ifstream file(QNUDGE_SOURCE_DIR "/configs/README.md");
   std::vector<std::string> rows;
   bool inside = false;
   for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("## ")) inside = line == "## Keys";
+    if (line.starts_with("## ")) inside = line == "## " + heading;
     if (inside && line.starts_with("| `")) rows.push_back(line);
   }
   return rows;
@@ -193,8 +230,19 @@ TEST(Config, ReadmeDocumentsEveryKeyAndNoOther) {
     expected.push_back(
         fmt::format("| `{}` | {} | {} | {} | {} |", key.path, key.type, key.fallback, key.range, key.help));
   }
-  EXPECT_EQ(documented_rows(), expected) << "configs/README.md should read:\n"
-                                         << fmt::format("{}", fmt::join(expected, "\n"));
+  EXPECT_EQ(documented_rows("Keys"), expected) << "configs/README.md should read:\n"
+                                               << fmt::format("{}", fmt::join(expected, "\n"));
+}
+
+TEST(Config, ReadmeShowsWhereRecipesDiffer) {
+  const auto best = config_keys("best"), channel = config_keys("channel"), paper = config_keys("paper");
+  std::vector<std::string> expected;
+  for (std::size_t i = 0; i < best.size(); ++i) {
+    const std::string &a = best[i].fallback, &b = channel[i].fallback, &c = paper[i].fallback;
+    if (a != b || a != c) expected.push_back(fmt::format("| `{}` | {} | {} | {} |", best[i].path, a, b, c));
+  }
+  EXPECT_EQ(documented_rows("Recipes"), expected) << "configs/README.md should read:\n"
+                                                  << fmt::format("{}", fmt::join(expected, "\n"));
 }
 
 }  // namespace

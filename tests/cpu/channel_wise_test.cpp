@@ -168,15 +168,23 @@ TEST_P(ChannelWise, GramSumsEqualTheOracleOnEveryBackend) {
 class NaiveGram {
  public:
   NaiveGram(const GramForm& form, const std::vector<std::int8_t>& codes, GramOptions options, int layer)
-      : f_(form), codes_(codes), o_(options), layer_(layer) {
-    for (std::int64_t k = 0; k < f_.channels; ++k) {
-      for (int i = 0; i < kStartSweeps; ++i) sweep(k, codes_, {.rows = f_.taps});
+      : original_(form),
+        f_(form),
+        gains_(static_cast<std::size_t>(form.channels), 1.0),
+        codes_(codes),
+        o_(options),
+        layer_(layer) {
+    for (int fit = 0; fit < (o_.joint_gain ? kStartFits : 1); ++fit) {
+      for (std::int64_t k = 0; k < f_.channels; ++k) {
+        for (int i = 0; i < kStartSweeps; ++i) sweep(k, codes_, {.rows = f_.taps});
+      }
+      if (o_.joint_gain) fit_gains();
     }
   }
   void generation() {
     std::vector<std::int8_t> next = codes_;
     for (std::int64_t k = 0; k < f_.channels; ++k) {
-      std::int64_t best = error(k, codes_);
+      std::int64_t best = gram_error(f_, k, codes_.data() + k * f_.taps);
       for (std::int32_t j = 0; j < o_.offspring; ++j) {
         std::vector<std::int8_t> child = codes_;
         if (f_.frozen[static_cast<std::size_t>(k)]) continue;
@@ -189,17 +197,21 @@ class NaiveGram {
                                                                                 word(Purpose::row_order, j, 1))
                                                               : RowOrder{.rows = f_.taps};
         for (int s = 0; s < kOffspringSweeps; ++s) sweep(k, child, order);
-        if (error(k, child) >= best) continue;
-        best = error(k, child);
+        const std::int64_t found = gram_error(f_, k, child.data() + k * f_.taps);
+        if (found >= best) continue;
+        best = found;
         std::copy_n(child.begin() + k * f_.taps, f_.taps, next.begin() + k * f_.taps);
       }
     }
     codes_ = next;
     ++generation_;
+    if (o_.joint_gain && generation_ % kFitEvery == 0) fit_gains();
   }
   const std::vector<std::int8_t>& codes() const { return codes_; }
+  const std::vector<double>& gains() const { return gains_; }
   std::int64_t error(std::int64_t k, const std::vector<std::int8_t>& codes) const {
-    return f_.frozen[static_cast<std::size_t>(k)] ? 0 : gram_error(f_, k, codes.data() + k * f_.taps);
+    if (f_.frozen[static_cast<std::size_t>(k)]) return 0;
+    return gained_error(gram_error(f_, k, codes.data() + k * f_.taps), gains_[static_cast<std::size_t>(k)]);
   }
 
  private:
@@ -222,7 +234,30 @@ class NaiveGram {
     }
   }
 
-  const GramForm& f_;
+  /// Every channel's c from its original over the gain.
+  void fit_gains() {
+    for (std::int64_t k = 0; k < f_.channels; ++k) {
+      if (f_.frozen[static_cast<std::size_t>(k)]) continue;
+      const std::int8_t* const q = codes_.data() + k * f_.taps;
+      const std::int32_t* const h = f_.matrix(f_.group_of(k));
+      std::int64_t linear = 0;
+      for (std::int64_t j = 0; j < f_.taps; ++j)
+        linear += q[j] * original_.c[static_cast<std::size_t>(k * f_.taps + j)];
+      const std::int64_t power = gram_error(original_, k, q) + 2 * linear;
+      double& gain = gains_[static_cast<std::size_t>(k)];
+      if (power > 0) gain = std::clamp(static_cast<double>(linear) / static_cast<double>(power), 0.25, 4.0);
+      for (std::int64_t j = 0; j < f_.taps; ++j) {
+        std::int64_t most = 0;
+        for (std::int64_t i = 0; i < f_.taps; ++i) most += -2 * f_.low * std::abs(std::int64_t{h[j * f_.taps + i]});
+        const auto at = static_cast<std::size_t>(k * f_.taps + j);
+        f_.c[at] = std::clamp<std::int64_t>(std::llrint(static_cast<double>(original_.c[at]) / gain), -most, most);
+      }
+    }
+  }
+
+  const GramForm& original_;
+  GramForm f_;  // with c over the gain
+  std::vector<double> gains_;
   std::vector<std::int8_t> codes_;
   const GramOptions o_;
   const int layer_;
@@ -241,10 +276,12 @@ void run_generations(LayerSearch& search, std::int32_t limit) {
 }
 
 TEST_P(ChannelWise, GramSearchEqualsItsDefinitionForAnyThreadsAndAcrossAPause) {
+  int joint = 0;
   each(12, [&](const Problem& p) {
     const Layer& l = p.description();
     const GramForm form = make_gram_form(p.network, l, l.params, naive_sums(p), p.targets.exponent, 0.01);
-    const GramOptions options{.offspring = 3, .seed = 5, .rate = 0.1};
+    const GramOptions options{.offspring = 3, .seed = 5, .rate = 0.1, .joint_gain = p.layer % 2 == 0};
+    joint += options.joint_gain;
     NaiveGram naive(form, l.params.codes, options, p.layer);
     for (const int threads : {1, 3}) {
       const auto session = make_host_backend({.threads = threads})->open(p.network);
@@ -252,25 +289,28 @@ TEST_P(ChannelWise, GramSearchEqualsItsDefinitionForAnyThreadsAndAcrossAPause) {
       search->start();
       const NaiveGram started(form, l.params.codes, options, p.layer);
       ASSERT_EQ(search->save().parents, started.codes());
-      run_generations(*search, 2);
+      run_generations(*search, kFitEvery + 1);
       const auto resumed = session->prepare_gram(p.layer, form, options);
       resumed->restore(search->save());
-      run_generations(*search, 4);
-      run_generations(*resumed, 4);
+      run_generations(*search, 2 * kFitEvery);
+      run_generations(*resumed, 2 * kFitEvery);
       if (threads == 1)
-        for (int g = 0; g < 4; ++g) naive.generation();
+        for (int g = 0; g < 2 * kFitEvery; ++g) naive.generation();
       const PopulationState state = search->save();
       ASSERT_EQ(state.parents, naive.codes());
       ASSERT_EQ(resumed->save().parents, naive.codes());
+      ASSERT_EQ(state.gains, naive.gains());
+      ASSERT_EQ(resumed->save().gains, naive.gains());
       std::int64_t total = 0;
       for (std::int64_t k = 0; k < form.channels; ++k) {
         ASSERT_EQ(state.fitness[static_cast<std::size_t>(k)], -naive.error(k, naive.codes()));
         total += naive.error(k, naive.codes());
       }
       EXPECT_EQ(search->mailbox().best, -total);
-      EXPECT_EQ(search->take_history().size(), 4u);
+      EXPECT_EQ(search->take_history().size(), 2u * kFitEvery);
     }
   });
+  EXPECT_GT(joint, 0);
 }
 
 /// Errors of every channel with these codes, straight from the naive network.

@@ -73,6 +73,30 @@ TEST(Descent, DrawnOrdersVisitEveryRowOnce) {
   for (std::int64_t i = 0; i < 5; ++i) EXPECT_EQ(plain(i), i);
 }
 
+TEST(Gain, IsTheLeastSquaresOneWithinItsBounds) {
+  EXPECT_EQ(fitted_gain(300, 200, 1), 1.5);
+  EXPECT_EQ(fitted_gain(300, 1, 1), kGainHigh);
+  EXPECT_EQ(fitted_gain(-300, 1, 1), kGainLow);
+  EXPECT_EQ(fitted_gain(1, 300, 1), kGainLow);
+  EXPECT_EQ(fitted_gain(300, 0, 0.75), 0.75);
+  EXPECT_EQ(fitted_gain(300, -5, 0.75), 0.75) << "rounding can make the power of near-constants negative";
+}
+
+TEST(Gain, DividesTheLinearTermAndRestoresTheError) {
+  EXPECT_EQ(scaled_linear(7, 2, 100), 4) << "3.5 to even";
+  EXPECT_EQ(scaled_linear(-9, 2, 100), -4) << "-4.5 to even";
+  EXPECT_EQ(scaled_linear(1000, 0.5, 100), 100);
+  EXPECT_EQ(scaled_linear(-1000, 0.5, 100), -100);
+  EXPECT_EQ(gained_error(-12, 0.5), -3);
+  EXPECT_EQ(gained_error(std::int64_t{1} << 60, 4), std::int64_t{1} << 61);
+  EXPECT_EQ(gained_error(-(std::int64_t{1} << 60), 4), -(std::int64_t{1} << 61));
+  // q' h q - 2 c q of one tap at the best gain: -(c q)^2 / (q h q)
+  const std::int64_t h = 8, c = 96, q = 3, power = h * q * q;
+  const double gain = fitted_gain(c * q, power, 1);
+  EXPECT_EQ(gain, 4.0);
+  EXPECT_EQ(gained_error(power - 2 * q * scaled_linear(c, gain, 1000), gain), -(c * q) * (c * q) / power);
+}
+
 TEST(Perturb, StepsByOneWithHalfTheRateEachAndStaysInRange) {
   const PerturbRule rule = perturb_rule(0.25, -2, 1);
   EXPECT_EQ(rule(0, 0), -1);

@@ -100,6 +100,8 @@ inline Graph toy_graph() {
 /// A small run that takes a fraction of a second: 3 bits, 3 layers.
 inline Config toy_config() {
   Config config;
+  config.recipe = "paper";
+  config.search = recipe_search(config.recipe);
   config.data.calibration = config.data.fitness = config.data.gate = 60;
   config.quant.grid.bits = 3;
   config.search.parents = 4;

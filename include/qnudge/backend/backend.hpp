@@ -66,7 +66,8 @@ struct ChannelOptions {
 struct GramOptions {
   std::int32_t offspring = 8;
   std::uint64_t seed = 1;
-  double rate = 0.03;  ///< probability that a code is moved before descent
+  double rate = 0.03;      ///< probability that a code is moved before descent
+  bool joint_gain = true;  ///< fit each channel's gain along with its codes (kStartFits, kFitEvery)
 };
 
 /// Set from anywhere (signal handler, clock); a `repeat` looks at it before every generation.
@@ -91,6 +92,7 @@ struct PopulationState {
   std::int64_t start_fitness = 0;
   std::vector<std::int8_t> parents;   ///< [mu, K, R, S, C] by rank; by channel: one, every channel's elite
   std::vector<std::int64_t> fitness;  ///< [mu] by rank; by channel: [K]
+  std::vector<double> gains;          ///< [K], by Gram matrix: what the codes of a channel have been fitted with
 };
 
 /// The search of one layer, resident on a device: of whole layers, or of every output channel on its own (then a genome
@@ -154,9 +156,11 @@ class Session {
                                                         const LayerTargets& targets, const ChannelOptions& options,
                                                         std::span<const std::int16_t> residual_targets);
   /// `start` descends from the layer's codes, rows by falling diagonal, until a sweep takes no step (at most
-  /// kStartSweeps). Offspring j of generation g: the elite perturbed (Purpose::perturb), then at most kOffspringSweeps
-  /// sweeps in RowOrder (Purpose::row_order); a channel takes the offspring with the lowest error, lowest index first,
-  /// if below its own. Fitness is minus the error of `form`; frozen channels count 0.
+  /// kStartSweeps); with joint gain kStartFits times, each followed by a fit of every channel's gain, which scales its
+  /// c from there on; `select` fits it again after every kFitEvery-th generation. Offspring j of generation g: the
+  /// elite perturbed (Purpose::perturb), then at most kOffspringSweeps sweeps in RowOrder (Purpose::row_order); a
+  /// channel takes the offspring with the lowest error, lowest index first, if below its own. Fitness is minus the
+  /// error of `form` at the channel's gain; frozen channels count 0.
   virtual std::unique_ptr<LayerSearch> prepare_gram(int layer, GramForm form, const GramOptions& options);
 };
 

@@ -44,19 +44,21 @@ struct QuantConfig {
   friend bool operator==(const QuantConfig&, const QuantConfig&) = default;
 };
 
+/// The defaults are those of the recipe "best".
 struct SearchConfig {
-  std::string strategy = "layer";     ///< "layer", "channel", "gram"
-  std::string order = "sensitivity";  ///< "sensitivity", "forward"
-  std::string start = "nearest";      ///< "nearest", "bias", "descent"
-  std::string fitness = "top1";       ///< "top1", "cross_entropy", "kl", "top1_then_cross_entropy"
-  std::string mutation = "uniform";   ///< "uniform", "residual"
-  double rate = 0.02;
+  std::string strategy = "gram";     ///< "none", "layer", "channel", "gram"
+  std::string order = "forward";     ///< "sensitivity", "forward"
+  std::string start = "descent";     ///< "nearest", "bias", "descent"
+  std::string fitness = "top1";      ///< "top1", "cross_entropy", "kl", "top1_then_cross_entropy"
+  std::string mutation = "uniform";  ///< "uniform", "residual"
+  double rate = 0.03;
   double rate_end = 0;  ///< channel: rate of the last generation; 0: as the first
-  std::int64_t parents = 32, offspring = 32, generations = 64;
+  std::int64_t parents = 32, offspring = 8, generations = 200;
   std::int64_t chunk = 0;  ///< offspring resident at a time; 0: all
   int sensitivity_bits = 4;
   std::int64_t positions = 30;  ///< per image, at which channel, gram and descent observe a layer
   double damping = 0.01;        ///< gram, descent: of the mean diagonal
+  bool joint_gain = true;       ///< gram, descent: gain and codes are fitted together
   std::int64_t gram_mib = 1024;
   bool gate = true;
   std::vector<std::string> skip;  ///< node names that are quantised but not searched
@@ -71,6 +73,7 @@ struct StopConfig {
 };
 
 struct Config {
+  std::string recipe = "best";  ///< "paper", "channel", "best": gave `search` its defaults
   std::string model;
   std::int64_t input_height = 0, input_width = 0;  ///< for models with symbolic spatial extents
   DataConfig data;
@@ -95,17 +98,22 @@ Config read_config(const std::filesystem::path& path, const std::vector<std::str
 /// The same from text; `origin` names it in messages.
 Config parse_config(std::string_view text, const std::string& origin, const std::vector<std::string>& overrides = {});
 
+/// What the recipe says where a config is silent: "paper" (the published algorithm: whole layers, from the nearest
+/// codes), "channel" (every output channel on its own, scored by images, from corrected biases), "best" (gram, from
+/// descent).
+SearchConfig recipe_search(std::string_view recipe);
+
 /// Every key with its final value, as JSON text (two spaces, sorted keys, final newline).
 std::string resolved_json(const Config& config);
 
-/// Fingerprint of all that decides a result: everything but out, backend, threads, search.chunk,
-/// checkpoint_generations and stop.seconds.
+/// Fingerprint of all that decides a result: everything but recipe (the keys it stands
+/// for count), out, backend, threads, search.chunk, checkpoint_generations and stop.seconds.
 std::string result_fingerprint(const Config& config);
 
 /// One documented key, e.g. {"search.rate", "number", "0.02", "0..1", "..."}; configs/README.md must list them all.
 struct ConfigKey {
   std::string path, type, fallback, range, help;
 };
-std::vector<ConfigKey> config_keys();
+std::vector<ConfigKey> config_keys(std::string_view recipe = "best");
 
 }  // namespace qnudge

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #include "qnudge/core/host_device.hpp"
+#include "qnudge/quant/gram.hpp"
 
 namespace qnudge {
 
@@ -12,6 +14,33 @@ namespace qnudge {
 
 constexpr int kStartSweeps = 8;      ///< at most; a sweep without a step ends the descent
 constexpr int kOffspringSweeps = 2;  ///< finds nearly all of what more would, for a fraction of the time
+
+constexpr int kStartFits = 4;  ///< with joint gain: descents of the start, the gain fitted after each
+constexpr int kFitEvery = 5;   ///< with joint gain: generations between two fits
+
+/// The gain of a channel, fitted along with its codes: error(q, g) = g^2 q' h q - 2 g c' q. The codes see g as c / g.
+/// IEEE doubles, one rounding per operation: the same on every machine.
+
+/// Gain that suits codes best, where linear = c' q and power = q' h q; `now` where the codes give a constant.
+QNUDGE_HOST_DEVICE double fitted_gain(std::int64_t linear, std::int64_t power, double now) {
+  if (power <= 0) return now;
+  const double gain = static_cast<double>(linear) / static_cast<double>(power);
+  return gain < kGainLow ? kGainLow : gain > kGainHigh ? kGainHigh : gain;
+}
+
+/// c / gain to the nearest integer, within +-most.
+QNUDGE_HOST_DEVICE std::int64_t scaled_linear(std::int64_t c, double gain, std::int64_t most) {
+  const double scaled = std::rint(static_cast<double>(c) / gain);
+  const auto limit = static_cast<double>(most);
+  return scaled > limit ? most : scaled < -limit ? -most : static_cast<std::int64_t>(scaled);
+}
+
+/// error(q, g) where `error` is error(q, 1) of the c that was divided by g.
+QNUDGE_HOST_DEVICE std::int64_t gained_error(std::int64_t error, double gain) {
+  constexpr double kMost = 2305843009213693952.0;  // 2^61
+  const double value = std::rint(gain * gain * static_cast<double>(error));
+  return static_cast<std::int64_t>(value > kMost ? kMost : value < -kMost ? -kMost : value);
+}
 
 /// d = nearest integer to -G_j / h_jj, halves towards 0, cut to the code range: the step that lowers the error most. A
 /// step other than 0 lowers it strictly. Rows whose diagonal is 0 stay.

@@ -19,6 +19,9 @@ struct GramSums {
   std::vector<std::int64_t> xt;  ///< [channels, taps]
 };
 
+/// A fit changes the gain of a channel at most by these factors.
+constexpr double kGainLow = 0.25, kGainHigh = 4.0;
+
 /// The squared error of each output channel against its target as a function of the channel's codes q, up to a
 /// constant: error = q' h q - 2 c' q in units of 2^shift accumulator steps squared times rows squared. Means are taken
 /// out, because the bias makes them agree; `damping` times the mean diagonal pulls codes towards the real weights. The
@@ -28,6 +31,7 @@ struct GramForm {
   std::int32_t low = -128, high = 127;  ///< code range
   std::vector<std::int32_t> h;          ///< [groups, taps, taps], symmetric, positive semidefinite but for rounding
   std::vector<std::int64_t> c;          ///< [channels, taps]
+  std::vector<std::int64_t> most;       ///< [groups, taps] bound of |c|, also of c over a gain: no code needs more
   std::vector<std::int32_t> order;      ///< [groups, taps] taps by falling diagonal, ties to the lower
   std::vector<std::uint8_t> frozen;     ///< [channels] 1: codes are not searched
   int shift = 0;
@@ -45,8 +49,8 @@ GramForm make_gram_form(const IntNetwork& network, const Layer& layer, const Lay
 /// error of channel k at `codes` [taps] (of that channel).
 std::int64_t gram_error(const GramForm& form, std::int64_t channel, const std::int8_t* codes);
 
-/// Gain per channel by least squares, cut to [0.5, 2], into the multiplier, then the bias that makes the means agree.
-/// Frozen channels stay; a channel whose codes give a constant keeps its gain.
+/// Gain per channel by least squares, cut to [kGainLow, kGainHigh], into the multiplier, then the bias that makes the
+/// means agree. Frozen channels stay; a channel whose codes give a constant keeps its gain.
 void refit_gain_and_bias(const IntNetwork& network, const Layer& layer, const GramSums& sums, const GramForm& form,
                          int target_exponent, LayerParams& params);
 

@@ -31,6 +31,8 @@ struct Score {
 struct ModelReport {
   std::string name;  ///< "float", "nearest", "bias", "start", "tuned"
   Score fitness, gate, test;
+  double seconds = 0;              ///< wall clock that it took to make the model; 0 for float
+  std::int64_t evaluations = 0;    ///< candidates scored on the way
   std::optional<Score> held_back;  ///< paper protocol: test images outside the fitness set
 };
 

@@ -71,12 +71,12 @@ struct TuneResult {
   std::vector<std::int32_t> fitness_labels, gate_labels, test_labels;
   Reference::Set float_fitness, float_gate, float_test;
   ModelScores nearest, start, tuned;
-  std::optional<ModelScores> bias;  ///< nearest codes with corrected biases; not for stop rule "budget"
-  std::vector<LayerResult> layers;  ///< in search order, those searched
-  bool gate_kept = true;            ///< false: the gate discarded the search and tuned == start
-  std::string stop_reason;          ///< "done", "recovered", "budget", "seconds"
-  std::int64_t evaluations = 0;     ///< candidates evaluated over the fitness set
-  std::int64_t candidate_images = 0;
+  std::optional<ModelScores> bias;         ///< nearest codes with corrected biases; not for stop rule "budget"
+  std::vector<LayerResult> layers;         ///< in search order, those searched
+  bool gate_kept = true;                   ///< false: the gate discarded the search and tuned == start
+  std::string stop_reason;                 ///< "done", "recovered", "budget", "seconds"
+  std::int64_t evaluations = 0;            ///< candidates scored, on images or on a Gram matrix
+  std::int64_t candidate_images = 0;       ///< images that candidates were run on
   double seconds = 0, search_seconds = 0;  ///< wall clock over all sessions of the run
   std::int64_t size_bytes = 0;             ///< packed
   std::vector<std::string> notes;          ///< every sentence given to the observer
