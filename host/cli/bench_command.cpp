@@ -11,6 +11,7 @@
 
 #include "qnudge/cli/backends.hpp"
 #include "qnudge/cli/command.hpp"
+#include "qnudge/cli/quality_bench.hpp"
 #include "qnudge/cli/tuning_bench.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/report/format.hpp"
@@ -24,7 +25,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct BenchOptions {
-  std::string what;
   RunOptions run;
   std::vector<std::string> layers = {"all"};
   int generations = 4, repeats = 3;
@@ -153,21 +153,15 @@ std::string bench_json(const BenchOptions& options, const Config& config, const 
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
 }
 
-int run_bench(const BenchOptions& options, Terminal& terminal, const OutputOptions& output) {
+int run_tuning_bench(const BenchOptions& options, Terminal& terminal, const OutputOptions& output) {
   const Config config = load_config(options.run);
   const BenchResult result = measure(options, config);
   terminal.out() << (output.json ? bench_json(options, config, result) : bench_text(result));
   return 0;
 }
 
-}  // namespace
-
-Action add_bench(CLI::App& app) {
+Action add_tuning_bench(CLI::App& app) {
   const auto options = std::make_shared<BenchOptions>();
-  app.add_option("WHAT", options->what, "tuning: candidate-images per second of the layer-wise search")
-      ->type_name("")
-      ->required()
-      ->check(CLI::IsMember({"tuning"}));
   add_config_options(app, options->run);
   add_backend_option(app, options->run);
   app.add_option("--layers", options->layers, "Layers to time, by name, or all")
@@ -184,7 +178,30 @@ Action add_bench(CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
   app.add_flag("--scaling", options->scaling, "Measure with one thread too");
-  return [options](Terminal& terminal, const OutputOptions& output) { return run_bench(*options, terminal, output); };
+  return [options](Terminal& terminal, const OutputOptions& output) {
+    return run_tuning_bench(*options, terminal, output);
+  };
+}
+
+}  // namespace
+
+Action add_bench(CLI::App& app) {
+  const auto chosen = std::make_shared<Action>();
+  const auto add = [&](const char* name, const char* summary, Action (*add_what)(CLI::App&)) {
+    CLI::App& what = *app.add_subcommand(name, summary);
+    what.fallthrough();  // --json and --quiet are bench's own
+    what.final_callback([chosen, action = add_what(what)] { *chosen = action; });
+  };
+  add("tuning", "Candidate-images per second of the layer-wise search", add_tuning_bench);
+  add("quality",
+      "What each method is worth: one table of accuracies over bit widths and seeds; of the search keys, only those "
+      "given by --set count",
+      add_quality_bench);
+  return [chosen](Terminal& terminal, const OutputOptions& output) {
+    require(static_cast<bool>(*chosen), ErrorKind::usage,
+            "bench: say what, tuning or quality; see 'qnudge bench --help'");
+    return (*chosen)(terminal, output);
+  };
 }
 
 }  // namespace qnudge

@@ -54,9 +54,10 @@ constexpr std::array<CommandEntry, 7> kCommands = {{
      "  qnudge devices\n"
      "  qnudge devices --json",
      add_devices},
-    {"bench", "Measure throughput on this machine",
+    {"bench", "Measure throughput on this machine, or what each method is worth",
      "  qnudge bench tuning configs/quickstart.json\n"
-     "  qnudge bench tuning configs/quickstart.json --set data.fitness=1024 --repeats 5 --scaling --json",
+     "  qnudge bench tuning configs/quickstart.json --set data.fitness=1024 --repeats 5 --scaling --json\n"
+     "  qnudge bench quality configs/quickstart.json --bits 4,3,2 --seeds 1 --rungs nearest,bias,descent,best",
      add_bench},
 }};
 

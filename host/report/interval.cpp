@@ -59,4 +59,16 @@ PairedInterval paired_interval(std::span<const std::int32_t> labels, std::span<c
   return paired_interval(gained, lost, static_cast<std::int64_t>(labels.size()));
 }
 
+MeanInterval mean_interval(std::span<const double> differences) {
+  require(!differences.empty(), ErrorKind::internal, "mean interval: no samples");
+  const auto n = static_cast<double>(differences.size());
+  double sum = 0, squares = 0;
+  for (const double d : differences) sum += d;
+  const double mean = sum / n;
+  for (const double d : differences) squares += (d - mean) * (d - mean);
+  const double error = std::sqrt(squares) / n;
+  return {static_cast<std::int64_t>(differences.size()), mean, mean - kNormalQuantile * error,
+          mean + kNormalQuantile * error};
+}
+
 }  // namespace qnudge

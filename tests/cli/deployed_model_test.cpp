@@ -42,7 +42,7 @@ TEST(DeployedModel, ResNet8OnFashionMnist) {
 
 TEST(DeployedModel, ResNet20OnCifar100) {
   if (std::getenv("QNUDGE_DATA") == nullptr) GTEST_SKIP() << "QNUDGE_DATA names no folder with CIFAR-100";
-  expect_onnxruntime_agrees(QNUDGE_SOURCE_DIR "/configs/cifar100_resnet20.json",
+  expect_onnxruntime_agrees(QNUDGE_SOURCE_DIR "/configs/cifar100_resnet20_paper.json",
                             {"search.generations=1", "search.offspring=1", "search.parents=1", "search.start=bias",
                              "search.gate=false", "search.order=forward", "data.fitness=64", "data.gate=64"});
 }

@@ -84,8 +84,11 @@ TEST(Usage, CommandLineMistakesAreOneSentence) {
   expect_refusal({"check", config, "--images", "0"}, 2, "--images");
   expect_refusal({"inspect"}, 2, "MODEL is required");
   expect_refusal({"inspect", "x.onnx", "--bits", "9"}, 2, "--bits");
-  expect_refusal({"bench"}, 2, "WHAT is required");
-  expect_refusal({"bench", "nothing", config}, 2, "nothing not in {tuning}");
+  expect_refusal({"bench"}, 2, "tuning or quality");
+  expect_refusal({"bench", "nothing"}, 2, "nothing");
+  expect_refusal({"bench", "quality"}, 2, "CONFIG is required; see 'qnudge bench quality --help'");
+  expect_refusal({"bench", "quality", config, "--rungs", "bets"}, 2, "bets not in {nearest");
+  expect_refusal({"bench", "quality", config, "--bits", "9"}, 2, "--bits");
   expect_refusal({"bench", "tuning", config, "--layers", "nix"}, 2, "no tunable layer is called 'nix'");
 }
 

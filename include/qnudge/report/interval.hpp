@@ -31,4 +31,12 @@ PairedInterval paired_interval(std::int64_t gained, std::int64_t lost, std::int6
 PairedInterval paired_interval(std::span<const std::int32_t> labels, std::span<const std::int32_t> first,
                                std::span<const std::int32_t> second);
 
+/// Mean of one difference per sample with its 95 % normal interval.
+struct MeanInterval {
+  std::int64_t n = 0;
+  double mean = 0, low = 0, high = 0;
+};
+/// Throws Error(kind internal) for n = 0; a single sample has an interval of no width.
+MeanInterval mean_interval(std::span<const double> differences);
+
 }  // namespace qnudge
