@@ -9,14 +9,15 @@
 
 namespace qnudge::cuda {
 
-DevicePopulation::DevicePopulation(Device& device, const Layer& layer, int ordinal, const PopulationOptions& options,
-                                   std::span<const std::int16_t> residual_targets, std::int64_t images)
+DevicePopulation::DevicePopulation(Device& device, GenerationLog& log, const Layer& layer, int ordinal,
+                                   const PopulationOptions& options, std::span<const std::int16_t> residual_targets,
+                                   std::int64_t images)
     : device_(device),
       options_(options),
       genes_(layer.filter.size()),
       images_(images),
       start_codes_(layer.params.codes),
-      mailbox_(device.allocate_mailbox()) {
+      log_(log) {
   require(options.parents + options.offspring <= kMaxPopulation, ErrorKind::device,
           "search.parents and search.offspring are {} and {}; the device ranks at most {} genomes together",
           options.parents, options.offspring, kMaxPopulation);
@@ -75,9 +76,7 @@ void DevicePopulation::set_parents(std::span<const std::int8_t> codes, std::span
   parent_fitness_.set(fitness);
   const PopulationCounters counters{generation, 0};
   counters_.set({&counters, 1});
-  generation_ = history_first_ = generation;
-  mailbox_->best = fitness.front();
-  mailbox_->generation = generation;
+  log_.begin(generation, fitness.front());
 }
 
 void DevicePopulation::begin(std::int64_t fitness) {
@@ -97,7 +96,7 @@ void DevicePopulation::restore(const PopulationState& state) {
 }
 
 PopulationState DevicePopulation::save() const {
-  PopulationState state{generation_, start_fitness_, {}, parent_fitness_.get()};
+  PopulationState state{log_.generation(), start_fitness_, {}, parent_fitness_.get(), {}};
   const std::vector<std::int8_t> parents = parents_.get();
   for (const std::int32_t slot : slot_.get()) {
     const auto first = parents.begin() + slot * genes_;
@@ -121,29 +120,8 @@ void DevicePopulation::append_selection(Program& program) const {
         0, ForEachDrawing{RegenerateSurvivors{rule_, parents_.data(), survivors_.data(), counters_.data(), in_place},
                           options_.parents * rule_.blocks()});
   }
-  program.add(0, EndGeneration{counters_.data(), parent_fitness_.data(), history_.data(), mailbox_.get(),
-                               options_.parents, history_first_, options_.offspring * images_});
-}
-
-std::int32_t DevicePopulation::expect(std::int32_t limit) {
-  const std::int32_t times = limit - generation_;
-  if (times <= 0) return 0;
-  const std::vector<GenerationRecord> before = pending_history();
-  history_ = {device_, before.size() + static_cast<std::size_t>(times), "the history"};
-  history_.set(before);
-  return times;
-}
-
-std::vector<GenerationRecord> DevicePopulation::pending_history() const {
-  std::vector<GenerationRecord> records(static_cast<std::size_t>(generation_ - history_first_));
-  if (!records.empty()) device_.download(records.data(), history_.data(), records.size() * sizeof(GenerationRecord));
-  return records;
-}
-
-std::vector<GenerationRecord> DevicePopulation::take_history() {
-  std::vector<GenerationRecord> records = pending_history();
-  history_first_ = generation_;
-  return records;
+  program.add(0, EndGeneration{counters_.data(), parent_fitness_.data(), log_.records(), &log_.mailbox(),
+                               options_.parents, log_.first_generation(), options_.offspring * images_});
 }
 
 }  // namespace qnudge::cuda

@@ -5,8 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "qnudge/backend/backend.hpp"
-#include "qnudge/cuda/device.hpp"
+#include "generation_log.hpp"
 #include "qnudge/quant/network.hpp"
 
 namespace qnudge::cuda {
@@ -18,8 +17,9 @@ constexpr std::int32_t kMaxPopulation = 4096;
 class DevicePopulation {
  public:
   /// Throws Error(kind device) for a population beyond kMaxPopulation.
-  DevicePopulation(Device& device, const Layer& layer, int ordinal, const PopulationOptions& options,
-                   std::span<const std::int16_t> residual_targets, std::int64_t images);
+  DevicePopulation(Device& device, GenerationLog& log, const Layer& layer, int ordinal,
+                   const PopulationOptions& options, std::span<const std::int16_t> residual_targets,
+                   std::int64_t images);
 
   std::int32_t resident() const { return chunk_range(0).second; }  ///< candidates in memory at a time
   std::int32_t chunks() const;
@@ -37,16 +37,8 @@ class DevicePopulation {
   void append_mutation(Program& program, std::int32_t chunk) const;
   void append_selection(Program& program) const;
 
-  /// Makes room for the history of the generations up to `limit`; returns how many those are.
-  std::int32_t expect(std::int32_t limit);
-  /// `times` generations have been enqueued.
-  void advance(std::int32_t times) { generation_ += times; }
-  std::vector<GenerationRecord> take_history();
-  const Mailbox& mailbox() const { return *mailbox_; }
-
  private:
   void set_parents(std::span<const std::int8_t> codes, std::span<const std::int64_t> fitness, std::int32_t generation);
-  std::vector<GenerationRecord> pending_history() const;
 
   Device& device_;
   const PopulationOptions options_;
@@ -63,11 +55,8 @@ class DevicePopulation {
   DeviceArray<Survivor> survivors_;
   DeviceArray<std::int32_t> scratch_;
   DeviceArray<PopulationCounters> counters_;
-  DeviceArray<GenerationRecord> history_;
-  std::shared_ptr<Mailbox> mailbox_;
+  GenerationLog& log_;
   std::int64_t start_fitness_ = 0;
-  std::int32_t generation_ = 0;     // enqueued
-  std::int32_t history_first_ = 0;  // generations before the first record of history_
 };
 
 }  // namespace qnudge::cuda

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
+#include "plain_run.hpp"
 #include "qnudge/core/error.hpp"
-#include "session.hpp"
 
 namespace qnudge::cuda {
 namespace {
@@ -27,12 +27,13 @@ std::vector<float> repeated(const std::vector<float>& values, std::int64_t candi
 EngineSearch::EngineSearch(const DeviceNetwork& network, int layer, std::shared_ptr<const DeviceImages> images,
                            const PopulationOptions& options, std::span<const std::int16_t> residual_targets,
                            const EngineOptions& engine)
-    : network_(network),
-      device_(network.device()),
+    : RecordedSearch(network.device()),
+      network_(network),
       images_(std::move(images)),
       plan_(make_layer_plan(network.description(), layer)),
       rule_{options.fitness, network.description().output_size()},
-      population_(device_, network.description().layer(layer), layer, options, residual_targets, images_->count()) {
+      population_(device_, log_, network.description().layer(layer), layer, options, residual_targets,
+                  images_->count()) {
   const LayerParams& params = network.description().layer(layer).params;
   const std::vector<float> bias(params.bias.begin(), params.bias.end());
   wide_bias_ = {device_, std::span<const float>(repeated(bias, population_.resident())), "the candidates' biases"};
@@ -122,11 +123,6 @@ void EngineSearch::start() {
   population_.begin(fitness);
 }
 
-Program& EngineSearch::recorded() {
-  require(recording_ != nullptr, ErrorKind::internal, "a search's operations belong into the body of repeat");
-  return *recording_;
-}
-
 void EngineSearch::mutate(std::int32_t chunk) {
   population_.append_mutation(recorded(), chunk);
 }
@@ -138,24 +134,6 @@ void EngineSearch::evaluate(std::int32_t chunk) {
 
 void EngineSearch::select() {
   population_.append_selection(recorded());
-}
-
-void EngineSearch::record(Program& program, const std::function<void()>& body) {
-  struct Recording {
-    Program*& slot;
-    ~Recording() { slot = nullptr; }
-  } recording{recording_};
-  recording_ = &program;
-  body();
-}
-
-void EngineSearch::repeat(std::int32_t limit, const StopFlag& stop, const std::function<void()>& body) {
-  const std::int32_t times = population_.expect(limit);
-  if (times <= 0) return;
-  Program program;
-  record(program, body);
-  population_.advance(device_.repeat(program, times, stop));
-  device_.wait();
 }
 
 }  // namespace qnudge::cuda

@@ -11,11 +11,12 @@
 #include "device_population.hpp"
 #include "qnudge/backend/layer_plan.hpp"
 #include "qnudge/cuda/engine.hpp"
+#include "recorded_search.hpp"
 
 namespace qnudge::cuda {
 
-/// The search of one layer as programs: the prefix once, then one recorded program per generation.
-class EngineSearch : public LayerSearch {
+/// The search of whole layers as programs: the prefix once, then one recorded program per generation.
+class EngineSearch : public RecordedSearch {
  public:
   EngineSearch(const DeviceNetwork& network, int layer, std::shared_ptr<const DeviceImages> images,
                const PopulationOptions& options, std::span<const std::int16_t> residual_targets,
@@ -27,11 +28,7 @@ class EngineSearch : public LayerSearch {
   void mutate(std::int32_t chunk) override;
   void evaluate(std::int32_t chunk) override;
   void select() override;
-  /// Records `body` once and enqueues it for every generation; returns when the device is done.
-  void repeat(std::int32_t limit, const StopFlag& stop, const std::function<void()>& body) override;
   PopulationState save() const override { return population_.save(); }
-  std::vector<GenerationRecord> take_history() override { return population_.take_history(); }
-  const Mailbox& mailbox() const override { return population_.mailbox(); }
 
  private:
   std::byte* cached(std::size_t cut, std::int64_t image) const;
@@ -39,11 +36,8 @@ class EngineSearch : public LayerSearch {
   void prepare_suffix(const EngineOptions& engine);
   /// Appends the fitness of the resident chunk's first `candidates` filters.
   void append_scores(Program& program, std::int32_t candidates, std::int64_t* fitness) const;
-  void record(Program& program, const std::function<void()>& body);
-  Program& recorded();
 
   const DeviceNetwork& network_;
-  Device& device_;
   const std::shared_ptr<const DeviceImages> images_;
   const LayerPlan plan_;
   const ScoreRule rule_;
@@ -52,7 +46,6 @@ class EngineSearch : public LayerSearch {
   std::vector<DeviceArray<std::int8_t>> cache_;     // by cut: [count, HWC]; empty for the input itself
   std::unique_ptr<ChunkProgram> suffix_;
   std::vector<Memory> arenas_;  // one per stream
-  Program* recording_ = nullptr;
 };
 
 }  // namespace qnudge::cuda

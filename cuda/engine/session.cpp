@@ -3,7 +3,11 @@
 
 #include <numeric>
 
+#include "channel_search.hpp"
+#include "device_rows.hpp"
+#include "gram_search.hpp"
 #include "layer_search.hpp"
+#include "plain_run.hpp"
 #include "qnudge/backend/layer_plan.hpp"
 #include "qnudge/core/error.hpp"
 
@@ -16,46 +20,7 @@ std::vector<int> all_nodes(const IntNetwork& network) {
   return nodes;
 }
 
-/// A program without candidates, with its arena, run one chunk at a time on stream 0.
-class PlainRun {
- public:
-  PlainRun(Device& device, const DeviceNetwork& network, const ChunkSpec& spec)
-      : program_(network, spec),
-        arena_(device.allocate(program_.arena_bytes(), "the activations")),
-        table_(program_.tensors(arena_.get())) {}
-
-  /// Appends the nodes for the images from `first` on.
-  void append(Program& program, const DeviceImages& images, std::int64_t first) {
-    table_.front() = images.codes(first);
-    program_.append(program, 0, arena_.get(), table_, {});
-  }
-  const ChunkProgram& nodes() const { return program_; }
-  const TensorTable& table() const { return table_; }
-
- private:
-  ChunkProgram program_;
-  Memory arena_;
-  TensorTable table_;
-};
-
 }  // namespace
-
-ChunkLimits chunk_limits(const Device& device, const EngineOptions& options) {
-  ChunkLimits limits;
-  limits.streams = device.streams();
-  limits.images = options.images_per_chunk;
-  // An eighth stays free for workspaces, plans and whatever else uses the device.
-  limits.bytes =
-      options.memory_bytes > 0 ? static_cast<std::size_t>(options.memory_bytes) : device.free_bytes() / 8 * 7;
-  return limits;
-}
-
-ChunkLimits plain_limits(const Device& device, const EngineOptions& options) {
-  ChunkLimits limits = chunk_limits(device, options);
-  limits.streams = 1;
-  limits.rows = 512;
-  return limits;
-}
 
 EngineSession::EngineSession(std::shared_ptr<Device> device, const EngineOptions& options, const IntNetwork& network)
     : device_(std::move(device)), options_(options), network_(*device_, network) {}
@@ -75,7 +40,7 @@ Evaluation EngineSession::evaluate(const ImagesHandle& handle) {
   const IntNetwork& n = network_.description();
   const std::int64_t size =
       choose_chunk(network_, all_nodes(n), 1, images.count(), plain_limits(*device_, options_)).images;
-  PlainRun run(*device_, network_, {.nodes = all_nodes(n), .external = {0}, .kept = {n.output}, .images = size});
+  PlainRun run(network_, {.nodes = all_nodes(n), .external = {0}, .kept = {n.output}, .images = size});
   const auto count = static_cast<std::size_t>(images.count());
   const DeviceArray<std::int32_t> predicted(*device_, count, "the predictions");
   const DeviceArray<std::int64_t> cross_entropy(*device_, count, "the losses"), kl(*device_, count, "the losses");
@@ -105,7 +70,7 @@ std::vector<double> EngineSession::accumulator_means(int layer, const ImagesHand
   const int input = n.at(l.node).inputs[0];
   const std::int64_t size =
       choose_chunk(network_, plan.prefix, 1, images.count(), plain_limits(*device_, options_)).images;
-  PlainRun run(*device_, network_, {.nodes = plan.prefix, .external = {0}, .kept = {input}, .images = size});
+  PlainRun run(network_, {.nodes = plan.prefix, .external = {0}, .kept = {input}, .images = size});
   const std::int64_t taps = l.conv.groups * l.filter.taps();
   const DeviceArray<std::int64_t> sums(*device_, static_cast<std::size_t>(taps), "the sums of inputs");
   Program program;
@@ -136,7 +101,7 @@ void EngineSession::visit_tensors(const ImagesHandle& handle, const TensorVisito
   const std::vector<int> nodes = all_nodes(n);
   const std::int64_t size =
       std::min<std::int64_t>(images.count(), options_.images_per_chunk > 0 ? options_.images_per_chunk : 8);
-  PlainRun run(*device_, network_, {.nodes = nodes, .external = {0}, .kept = nodes, .images = size});
+  PlainRun run(network_, {.nodes = nodes, .external = {0}, .kept = nodes, .images = size});
   std::vector<std::vector<std::uint8_t>> tensors(nodes.size());
   for (const ImageChunk& chunk : image_chunks(images.count(), size)) {
     Program program;
@@ -159,6 +124,21 @@ std::unique_ptr<LayerSearch> EngineSession::prepare(int layer, const ImagesHandl
   images_of(handle).check(options.fitness);
   return std::make_unique<EngineSearch>(network_, layer, std::dynamic_pointer_cast<const DeviceImages>(handle), options,
                                         residual_targets, options_);
+}
+
+GramSums EngineSession::gram_sums(int layer, const ImagesHandle& handle, const LayerTargets& targets) {
+  return device_gram_sums(network_, layer, images_of(handle), targets, options_);
+}
+
+std::unique_ptr<LayerSearch> EngineSession::prepare_channels(int layer, const ImagesHandle& handle,
+                                                             const LayerTargets& targets, const ChannelOptions& options,
+                                                             std::span<const std::int16_t> residual_targets) {
+  return std::make_unique<EngineChannelSearch>(network_, layer, images_of(handle), targets, options, residual_targets,
+                                               options_);
+}
+
+std::unique_ptr<LayerSearch> EngineSession::prepare_gram(int layer, GramForm form, const GramOptions& options) {
+  return std::make_unique<EngineGramSearch>(network_, layer, form, options);
 }
 
 }  // namespace qnudge::cuda

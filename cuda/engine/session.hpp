@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "chunk_program.hpp"
-#include "chunk_size.hpp"
 #include "device_images.hpp"
+#include "device_network.hpp"
 #include "qnudge/cuda/engine.hpp"
 
 namespace qnudge::cuda {
@@ -20,6 +19,11 @@ class EngineSession : public Session {
   void visit_tensors(const ImagesHandle& images, const TensorVisitor& visitor) override;
   std::unique_ptr<LayerSearch> prepare(int layer, const ImagesHandle& images, const PopulationOptions& options,
                                        std::span<const std::int16_t> residual_targets) override;
+  GramSums gram_sums(int layer, const ImagesHandle& images, const LayerTargets& targets) override;
+  std::unique_ptr<LayerSearch> prepare_channels(int layer, const ImagesHandle& images, const LayerTargets& targets,
+                                                const ChannelOptions& options,
+                                                std::span<const std::int16_t> residual_targets) override;
+  std::unique_ptr<LayerSearch> prepare_gram(int layer, GramForm form, const GramOptions& options) override;
 
  private:
   const DeviceImages& images_of(const ImagesHandle& handle) const;
@@ -28,11 +32,5 @@ class EngineSession : public Session {
   const EngineOptions options_;
   DeviceNetwork network_;
 };
-
-/// Memory and chunk limits under `options` as things stand, for programs with candidates on all streams.
-ChunkLimits chunk_limits(const Device& device, const EngineOptions& options);
-/// The same for programs without candidates, on one stream. Their chunks are of one size for all but the smallest image
-/// sets, because every size costs a plan per layer.
-ChunkLimits plain_limits(const Device& device, const EngineOptions& options);
 
 }  // namespace qnudge::cuda

@@ -23,13 +23,6 @@ ConvProblem block_problem(const IntNetwork& network, const Layer& layer, bool in
   return problem;
 }
 
-/// Rate of a generation, falling evenly from the first to the last. Basic operations only: the same everywhere.
-double rate_at(const ChannelOptions& options, std::int32_t generation) {
-  if (options.generations < 2) return options.rate;
-  const double share = static_cast<double>(generation) / static_cast<double>(options.generations - 1);
-  return options.rate + (options.rate_end - options.rate) * share;
-}
-
 }  // namespace
 
 HostChannelSearch::HostChannelSearch(const IntNetwork& network, int layer, KernelFactory kernels, SampledRows sampled,
@@ -56,7 +49,7 @@ HostChannelSearch::HostChannelSearch(const IntNetwork& network, int layer, Kerne
   require(targets_.size() == elite_.size(), ErrorKind::internal,
           "layer '{}': residual mutation needs one target per weight", layer_.name);
   for (std::int32_t g = 0; g < options.generations; ++g) {
-    thresholds_.push_back(residual_thresholds(elite_, targets_, rate_at(options, g), layer_.params.frozen));
+    thresholds_.push_back(residual_thresholds(elite_, targets_, options.rate_at(g), layer_.params.frozen));
   }
 }
 
@@ -67,7 +60,7 @@ MutationRule HostChannelSearch::rule() const {
   rule.high = -rule.low - 1;
   const auto generation = std::min(generation_, options_.generations - 1);
   if (rule.kind == MutationKind::uniform) {
-    rule.uniform = uniform_thresholds(rate_at(options_, generation));
+    rule.uniform = uniform_thresholds(options_.rate_at(generation));
   } else {
     rule.residual_thresholds = thresholds_[static_cast<std::size_t>(generation)].data();
   }

@@ -4,9 +4,9 @@
 #include <memory>
 #include <vector>
 
-#include "channel_target.hpp"
 #include "host_session.hpp"
 #include "qnudge/backend/backend.hpp"
+#include "qnudge/backend/channel_target.hpp"
 #include "sampled_rows.hpp"
 
 namespace qnudge {

@@ -6,8 +6,8 @@
 
 #include <algorithm>
 
-#include "channel_target.hpp"
 #include "onednn_convolution.hpp"
+#include "qnudge/backend/channel_target.hpp"
 #include "qnudge/core/error.hpp"
 
 namespace qnudge {

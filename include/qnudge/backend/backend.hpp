@@ -60,6 +60,13 @@ struct ChannelOptions {
   std::uint64_t seed = 1;
   MutationKind mutation = MutationKind::residual;
   double rate = 0.02, rate_end = 0.02;
+
+  /// Basic operations only: the same everywhere.
+  double rate_at(std::int32_t generation) const {
+    if (generations < 2) return rate;
+    const double share = static_cast<double>(generation) / static_cast<double>(generations - 1);
+    return rate + (rate_end - rate) * share;
+  }
 };
 
 /// Strategy "gram": as "channel", on the layer's quadratic form.

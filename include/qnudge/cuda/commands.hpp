@@ -10,9 +10,12 @@
 #include "qnudge/backend/backend.hpp"
 #include "qnudge/cuda/conv_task.hpp"
 #include "qnudge/kernels/candidates.hpp"
+#include "qnudge/kernels/channel_population.hpp"
 #include "qnudge/kernels/elementwise.hpp"
+#include "qnudge/kernels/gram_population.hpp"
 #include "qnudge/kernels/plain_conv.hpp"
 #include "qnudge/kernels/population.hpp"
+#include "qnudge/kernels/rows.hpp"
 #include "qnudge/kernels/scoring.hpp"
 
 /// What the engine asks of a device, as data: a program is recorded once and run any number of times. The same program
@@ -38,16 +41,38 @@ struct RunConv {
 /// op(i) for every i in [0, count), in any order.
 struct ForEach {
   using Op = std::variant<AddCodes, AddSharedCodes, ClampCodes, LookupCodes, ConcatCodes, MaxPoolCodes,
-                          AveragePoolCodes, EvaluateImages>;
+                          AveragePoolCodes, EvaluateImages, SampleRows, SampleShortcut, SplitTargets, AddScaled>;
   Op op;
   std::int64_t count;
 };
 
 /// The same for ops that draw: the device brings its Philox.
 struct ForEachDrawing {
-  using Op = std::variant<MutateOffspring, RegenerateSurvivors>;
+  using Op = std::variant<MutateOffspring, RegenerateSurvivors, MutateChannels>;
   Op op;
   std::int64_t count;
+};
+
+/// The same for ops that a team of threads works on (kernels/team.hpp): op(team, philox, i), in any order.
+struct ForEachTeam {
+  using Op = std::variant<PlaceChannel, DescendChannel, EvolveOffspring, SelectOffspring, SelectChannel>;
+  Op op;
+  std::int64_t count;
+};
+
+/// to[n, m] = sum over depth of a[m, .] * b[n, .]: int8 lines `stride` bytes apart, int32 sums. m and n are multiples
+/// of 4; depth, at most 131,056, and stride are multiples of 16.
+struct ByteProduct {
+  const std::int8_t *a, *b;
+  std::int32_t* to;
+  std::int64_t m, n, depth, stride;
+
+  PlainByteProduct plain() const { return {a, b, to, m, depth, stride}; }
+};
+
+/// sums[column] += errors of the rows in that column.
+struct SumErrors {
+  ErrorColumns op;
 };
 
 /// sum[i mod taps] += op(i) for i in [0, images * taps).
@@ -80,6 +105,28 @@ struct EndGeneration {
   }
 };
 
+/// Ends a generation of a search by channel.
+struct EndChannels {
+  PopulationCounters* counters;
+  ChannelOutcome outcome;
+  GenerationRecord* history;  ///< as in EndGeneration
+  Mailbox* mailbox;
+  std::int64_t channels;
+  std::int64_t best_worst;  ///< bound of what a record calls the worst channel's fitness
+  std::int32_t first_generation;
+  std::int64_t candidate_images;
+
+  QNUDGE_HOST_DEVICE GenerationRecord record() const {
+    GenerationRecord r{counters->generation + 1, 0, best_worst, 0};
+    for (std::int64_t k = 0; k < channels; ++k) {
+      r.best += outcome.fitness[k];
+      r.worst = outcome.fitness[k] < r.worst ? outcome.fitness[k] : r.worst;
+      r.accepted += outcome.accepted[k];
+    }
+    return r;
+  }
+};
+
 struct FillBytes {
   void* to;
   std::uint8_t value;
@@ -101,8 +148,8 @@ struct Join {
   int stream;
 };
 
-using Command = std::variant<RunConv, ForEach, ForEachDrawing, SumTaps, Score, Rank, EndGeneration, FillBytes,
-                             CopyBytes, Fork, Join>;
+using Command = std::variant<RunConv, ForEach, ForEachDrawing, ForEachTeam, ByteProduct, SumTaps, SumErrors, Score,
+                             Rank, EndGeneration, EndChannels, FillBytes, CopyBytes, Fork, Join>;
 
 /// Commands in order, each on one of a few streams; order holds within a stream, Fork and Join order streams.
 struct Program {

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: MIT
 #include "emulated_device.hpp"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
+#include <barrier>
 #include <cstring>
 #include <deque>
 #include <numeric>
+#include <thread>
 
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/random123.hpp"
 #include "qnudge/cuda/plain_task.hpp"
+#include "qnudge/kernels/team.hpp"
 
 namespace qnudge::cuda::test {
 namespace {
@@ -42,8 +47,56 @@ void scattered(std::int64_t count, std::uint64_t draw, const F& f) {
   for (std::int64_t n = 0; n < count; ++n, i = (i + step) % count) f(i);
 }
 
+/// Members of a team that meet at a barrier: what lacks a `sync` comes out wrong, sooner or later.
+class ThreadTeam {
+ public:
+  struct Shared {
+    explicit Shared(int size) : barrier(size), values(static_cast<std::size_t>(size)) {}
+    std::barrier<> barrier;
+    std::vector<std::int64_t> values;
+  };
+  ThreadTeam(Shared& shared, int rank) : shared_(shared), rank_(rank) {}
+
+  std::int64_t size() const { return static_cast<std::int64_t>(shared_.values.size()); }
+  std::int64_t rank() const { return rank_; }
+  void sync() const { shared_.barrier.arrive_and_wait(); }
+  template <class Predicate>
+  std::int64_t first_where(std::int64_t begin, std::int64_t end, const Predicate& holds) const {
+    std::int64_t own = begin + rank_;
+    while (own < end && !holds(own)) own += size();
+    const std::vector<std::int64_t> all = exchange(std::min(own, end));
+    return std::max(begin, *std::min_element(all.begin(), all.end()));
+  }
+  std::int64_t sum(std::int64_t value) const {
+    const std::vector<std::int64_t> all = exchange(value);
+    return std::accumulate(all.begin(), all.end(), std::int64_t{0});
+  }
+
+ private:
+  std::vector<std::int64_t> exchange(std::int64_t value) const {
+    shared_.values[static_cast<std::size_t>(rank_)] = value;
+    sync();
+    std::vector<std::int64_t> all = shared_.values;
+    sync();
+    return all;
+  }
+  Shared& shared_;
+  const int rank_;
+};
+
+template <class Op>
+void run_by_team(const Op& op, std::int64_t i, int size) {
+  if (size == 1) return op(SerialTeam{}, Random123Philox{}, i);
+  ThreadTeam::Shared shared(size);
+  std::vector<std::jthread> members;
+  for (int rank = 0; rank < size; ++rank) {
+    members.emplace_back([&, rank] { op(ThreadTeam(shared, rank), Random123Philox{}, i); });
+  }
+}
+
 struct Execute {
   std::uint64_t draw;
+  int team;
 
   template <class Op>
   void run_op(const Op& op, std::int64_t count) const {
@@ -63,6 +116,27 @@ struct Execute {
   void operator()(const ForEachDrawing& c) const {
     std::visit([&](const auto& op) { scattered(c.count, draw, [&](std::int64_t i) { op(Random123Philox{}, i); }); },
                c.op);
+  }
+  void operator()(const ForEachTeam& c) const {
+    std::visit([&](const auto& op) { scattered(c.count, draw, [&](std::int64_t i) { run_by_team(op, i, team); }); },
+               c.op);
+  }
+  void operator()(const ByteProduct& c) const {
+    EXPECT_TRUE(c.m % 4 == 0 && c.n % 4 == 0 && c.depth % 16 == 0 && c.stride % 16 == 0 && c.depth <= 131056);
+    scattered(c.m * c.n, draw, c.plain());
+  }
+  void operator()(const SumErrors& c) const {
+    for (std::int64_t row = 0; row < c.op.rows; ++row) {
+      for (std::int64_t column = 0; column < c.op.columns; ++column) c.op.sums[column] += c.op(row, column);
+    }
+  }
+  void operator()(const EndChannels& c) const {
+    const GenerationRecord record = c.record();
+    c.history[c.counters->generation - c.first_generation] = record;
+    ++c.counters->generation;
+    c.mailbox->best = record.best;
+    c.mailbox->candidate_images += c.candidate_images;
+    c.mailbox->generation = c.counters->generation;
   }
   void operator()(const SumTaps& c) const {
     for (std::int64_t i = 0; i < c.images * c.op.taps(); ++i) c.op.sum[i % c.op.taps()] += c.op(i);
@@ -139,7 +213,7 @@ void EmulatedDevice::run(const Program& program) {
     const auto* join = std::get_if<Join>(&command);
     if (std::holds_alternative<Fork>(command) && waits_for(i, 0)) continue;
     if (join != nullptr && waits_for(i, static_cast<std::size_t>(join->stream))) continue;
-    std::visit(Execute{random_()}, command);
+    std::visit(Execute{random_(), options_.team}, command);
     ++commands_;
     queues[stream].pop_front();
     --left;

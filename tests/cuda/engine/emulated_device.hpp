@@ -12,6 +12,7 @@ struct EmulationOptions {
   int streams = 1;
   std::uint64_t seed = 1;         ///< of the order in which streams advance
   bool fuses = true;              ///< convolutions claim to be a vendor's, so that additions are fused into them
+  int team = 1;                   ///< threads of a team; real ones beyond 1
   std::size_t memory = 1u << 30;  ///< bytes that can be allocated
 };
 

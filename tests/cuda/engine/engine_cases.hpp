@@ -10,6 +10,7 @@
 
 #include "qnudge/cpu/host_backend.hpp"
 #include "qnudge/quant/residual.hpp"
+#include "support/fit_problem.hpp"
 #include "support/random_network.hpp"
 
 /// What must hold for the engine on any device, emulated or real: the reference backend's bytes on random networks.
@@ -24,6 +25,7 @@ struct Variant {
   std::int32_t candidates = 0;
   bool fuses = true;
   std::uint64_t seed = 1;
+  int team = 1;  ///< threads of a team, where the device leaves the choice
 };
 using MakeBackend = std::function<std::unique_ptr<Backend>(const Variant&)>;
 
@@ -154,6 +156,73 @@ inline void expect_equal_after_restore(const MakeBackend& make, std::uint64_t se
   const auto rest = second->take_history();
   records.insert(records.end(), rest.begin(), rest.end());
   expect_equal({second->save(), records}, {whole->save(), whole->take_history()}, "restored");
+}
+
+inline void expect_equal(const GramSums& a, const GramSums& b, const std::string& what) {
+  EXPECT_EQ(a.rows, b.rows) << what;
+  EXPECT_EQ(a.groups, b.groups) << what;
+  EXPECT_EQ(a.channels, b.channels) << what;
+  EXPECT_EQ(a.taps, b.taps) << what;
+  EXPECT_EQ(a.x, b.x) << what;
+  EXPECT_EQ(a.xx, b.xx) << what;
+  EXPECT_EQ(a.t, b.t) << what;
+  EXPECT_EQ(a.xt, b.xt) << what;
+}
+
+/// Gram sums, strategy "gram" and strategy "channel" of one layer, each search paused and restored on the way.
+struct FitOutcome {
+  GramSums sums;
+  Outcome gram, channel;
+  std::vector<double> gains;
+};
+
+inline Outcome run_in_two(const std::function<std::unique_ptr<LayerSearch>()>& prepare, std::int32_t generations) {
+  const auto first = prepare();
+  first->start();
+  evolve(*first, generations / 2);
+  const auto second = prepare();
+  second->restore(first->save());
+  evolve(*second, generations);
+  EXPECT_EQ(second->mailbox().generation, generations);
+  auto records = first->take_history();
+  const auto rest = second->take_history();
+  records.insert(records.end(), rest.begin(), rest.end());
+  EXPECT_EQ(second->mailbox().best, records.back().best);
+  return {second->save(), records};
+}
+
+inline FitOutcome run_fit(Backend& backend, const qnudge::test::FitProblem& p, std::uint64_t seed) {
+  const auto session = backend.open(p.network);
+  const auto images = session->upload(p.images);
+  const Layer& l = p.description();
+  FitOutcome outcome{session->gram_sums(p.layer, images, p.targets), {}, {}, {}};
+  const GramForm form = make_gram_form(p.network, l, l.params, outcome.sums, p.targets.exponent, 0.01);
+  const GramOptions gram{.offspring = 3, .seed = seed, .rate = 0.15, .joint_gain = seed % 3 != 0};
+  outcome.gram = run_in_two([&] { return session->prepare_gram(p.layer, form, gram); }, 2 * kFitEvery + 1);
+  outcome.gains = outcome.gram.state.gains;
+  const ChannelOptions channel{.offspring = 3,
+                               .generations = 3,
+                               .seed = seed,
+                               .mutation = seed % 2 ? MutationKind::residual : MutationKind::uniform,
+                               .rate = 0.3,
+                               .rate_end = 0.1};
+  const auto residual = residual_targets(l, l.params);
+  outcome.channel =
+      run_in_two([&] { return session->prepare_channels(p.layer, images, p.targets, channel, residual); }, 4);
+  return outcome;
+}
+
+inline void expect_equal_fit(const MakeBackend& make, std::uint64_t seed) {
+  const qnudge::test::FitProblem problem(seed, static_cast<std::size_t>(seed % 5));
+  const FitOutcome expected = run_fit(*make_host_backend({}), problem, seed);
+  for (const Variant& v : {Variant{1, 0, 0, true, seed, 1}, {3, 2, 0, false, seed, 3}, {2, 3, 0, true, seed, 1}}) {
+    const FitOutcome found = run_fit(*make(v), problem, seed);
+    const std::string what = fmt::format("seed {} layer {} images {}", seed, problem.layer, v.images);
+    expect_equal(found.sums, expected.sums, what + ", sums");
+    expect_equal(found.gram, expected.gram, what + ", gram");
+    EXPECT_EQ(found.gains, expected.gains) << what;
+    expect_equal(found.channel, expected.channel, what + ", channel");
+  }
 }
 
 }  // namespace qnudge::cuda::test

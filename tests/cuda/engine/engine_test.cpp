@@ -15,8 +15,8 @@ using test::Variant;
 using testing::HasSubstr;
 
 std::unique_ptr<Backend> emulated(const Variant& v) {
-  return make_engine(std::make_shared<test::EmulatedDevice>(
-                         test::EmulationOptions{.streams = v.streams, .seed = v.seed, .fuses = v.fuses}),
+  return make_engine(std::make_shared<test::EmulatedDevice>(test::EmulationOptions{
+                         .streams = v.streams, .seed = v.seed, .fuses = v.fuses, .team = v.team}),
                      {.images_per_chunk = v.images});
 }
 
@@ -39,6 +39,10 @@ TEST_P(RandomNetworks, SearchEqualsTheReferenceForAnyChunkAndStreams) {
 
 TEST_P(RandomNetworks, RestoredSearchEndsTheSame) {
   for (int i = 0; i < 3; ++i) test::expect_equal_after_restore(emulated, seed(3000, i));
+}
+
+TEST_P(RandomNetworks, FittingEqualsTheHostForAnyChunkAndTeam) {
+  for (int i = 0; i < 4; ++i) test::expect_equal_fit(emulated, seed(4000, i));
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, RandomNetworks, testing::Range(0, 8));

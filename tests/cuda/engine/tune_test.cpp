@@ -14,19 +14,25 @@ using qnudge::test::TemporaryFolder;
 using qnudge::test::ToyProblem;
 
 struct Case {
-  std::string name, fitness, mutation, start;
+  std::string name, strategy, fitness, mutation, start;
   int streams;
   std::int64_t images;
   std::int64_t chunk;
 };
 
 TEST(EngineTune, WritesTheSameBytesAsTheHost) {
-  for (const Case& c : {Case{"plain", "top1_then_cross_entropy", "uniform", "nearest", 1, 0, 0},
-                        {"streams", "kl", "residual", "bias", 3, 16, 4},
-                        {"chunks", "cross_entropy", "uniform", "bias", 2, 7, 1}}) {
+  for (const Case& c : {Case{"plain", "layer", "top1_then_cross_entropy", "uniform", "nearest", 1, 0, 0},
+                        {"streams", "layer", "kl", "residual", "bias", 3, 16, 4},
+                        {"chunks", "layer", "cross_entropy", "uniform", "bias", 2, 7, 1},
+                        {"channels", "channel", "top1", "residual", "bias", 1, 0, 0},
+                        {"annealed", "channel", "top1", "uniform", "descent", 2, 16, 0},
+                        {"gram", "gram", "top1", "uniform", "descent", 1, 0, 0},
+                        {"gram in chunks", "gram", "top1", "uniform", "nearest", 2, 7, 0}}) {
     const TemporaryFolder folder;
     ToyProblem toy;
+    toy.config.search.strategy = c.strategy;
     toy.config.search.fitness = c.fitness;
+    if (c.name == "annealed") toy.config.search.rate_end = 0.01;
     toy.config.search.mutation = c.mutation;
     toy.config.search.start = c.start;
     toy.tune(folder / "host");

@@ -33,6 +33,10 @@ TEST_F(GpuEngine, RestoredSearchEndsTheSame) {
   for (std::uint64_t seed = 3000; seed < 3004; ++seed) test::expect_equal_after_restore(real, seed);
 }
 
+TEST_F(GpuEngine, FittingEqualsTheHostForAnyChunk) {
+  for (std::uint64_t seed = 4000; seed < 4010; ++seed) test::expect_equal_fit(real, seed);
+}
+
 TEST_F(GpuEngine, AHundredReplaysGiveTheSameBytes) {
   const IntNetwork network = test::random_network(7);
   const ImageSet images = test::random_images(network, 40, 7);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "channel_target.hpp"
+#include "qnudge/backend/channel_target.hpp"
 
 #include <algorithm>
 #include <cmath>
