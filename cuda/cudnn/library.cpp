@@ -1,33 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "library.hpp"
 
-#include <dlfcn.h>
-
 #include <array>
 #include <cstdlib>
 
-#include "qnudge/core/error.hpp"
+#include "symbols.hpp"
 
 namespace qnudge::cuda {
 namespace {
 
 constexpr const char* kLibrary = "libcudnn_graph.so.9";
-
-/// Looks functions up in a library that stays loaded.
-class Symbols {
- public:
-  Symbols(void* library, const std::string& file) : library_(library), file_(file) {}
-
-  template <class F>
-  void find(F& function, const char* name) const {
-    function = reinterpret_cast<F>(dlsym(library_, name));
-    require(function != nullptr, ErrorKind::device, "{}: has no function {}; qnudge needs cuDNN 9", file_, name);
-  }
-
- private:
-  void* library_;
-  const std::string& file_;
-};
 
 std::string version_text(std::size_t version) {
   return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
@@ -47,12 +29,7 @@ std::string cudnn_version_problem(std::size_t version, std::size_t built) {
 }
 
 Cudnn load_cudnn(const std::string& file) {
-  void* library = dlopen(file.c_str(), RTLD_NOW | RTLD_GLOBAL);
-  if (library == nullptr) {
-    const char* reason = dlerror();
-    fail(ErrorKind::device, "cuDNN 9 cannot be loaded: {}", reason != nullptr ? reason : file);
-  }
-  const Symbols symbols(library, file);
+  const Symbols symbols(file, "cuDNN 9");
   Cudnn api{};
   symbols.find(api.get_version, "cudnnGetVersion");
   const std::string problem = cudnn_version_problem(api.version(), CUDNN_VERSION);

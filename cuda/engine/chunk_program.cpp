@@ -10,12 +10,6 @@
 namespace qnudge::cuda {
 namespace {
 
-constexpr std::size_t kAlignment = 256;  // what cuDNN's engines like best
-
-std::size_t aligned(std::size_t bytes) {
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
-}
-
 std::int8_t* codes(std::byte* p) {
   return reinterpret_cast<std::int8_t*>(p);
 }

@@ -8,54 +8,60 @@
 #include "qnudge/core/error.hpp"
 
 namespace qnudge::cuda {
-namespace {
 
-/// Bytes per image and candidate that a program over `nodes` holds at once, workspaces apart.
-std::size_t bytes_per_row(const IntNetwork& network, const std::vector<int>& nodes) {
+ChunkNeeds chunk_needs(const IntNetwork& network, const std::vector<int>& nodes, const std::vector<int>& gathered) {
   std::vector<std::size_t> bytes(network.nodes.size());
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     const bool is_float = static_cast<int>(i) == network.output && network.float_output();
     bytes[i] = static_cast<std::size_t>(network.nodes[i].shape.size()) * (is_float ? sizeof(float) : 1);
   }
+  ChunkNeeds needs;
   std::vector<bool> outside(bytes.size(), true);
   std::vector<TensorStep> steps;
   for (int i : nodes) {
+    needs.largest = std::max(needs.largest, network.at(i).shape.size());
     if (storage_node(network, i) != i) continue;
     outside[static_cast<std::size_t>(i)] = false;
     steps.push_back({i, {}});
     for (int in : network.at(i).inputs) steps.back().reads.push_back(storage_node(network, in));
   }
-  return place_tensors(steps, bytes, outside, std::vector<bool>(bytes.size())).bytes;
+  const std::size_t arena = place_tensors(steps, bytes, outside, std::vector<bool>(bytes.size())).bytes;
+  needs.row_bytes = std::max<std::int64_t>(1, static_cast<std::int64_t>(arena));
+  for (int i : gathered) needs.image_bytes += network.at(i).shape.size();
+  return needs;
 }
 
-}  // namespace
-
-ChunkChoice choose_chunk(const DeviceNetwork& network, const std::vector<int>& nodes, std::int64_t candidates,
-                         std::int64_t count, const ChunkLimits& limits) {
+std::optional<ChunkChoice> fit_chunk(const ChunkNeeds& needs, std::int64_t candidates, std::int64_t count,
+                                     const ChunkLimits& limits) {
   constexpr std::int64_t kMaxElements = (std::int64_t{1} << 31) - 1;
-  const auto with_streams = [&](std::int64_t images, int streams) {
-    const std::int64_t chunks = (count + images - 1) / images;
-    return ChunkChoice{images, static_cast<int>(std::min<std::int64_t>(streams, chunks))};
-  };
-  if (limits.images > 0) return with_streams(std::min(limits.images, count), limits.streams);
-  const IntNetwork& n = network.description();
-  const auto row = static_cast<std::int64_t>(std::max<std::size_t>(1, bytes_per_row(n, nodes)));
-  std::int64_t largest = 1;
-  for (int i : nodes) largest = std::max(largest, n.at(i).shape.size());
+  const auto total = static_cast<std::int64_t>(limits.bytes), one = needs.bytes(1, candidates);
+  std::int64_t images = std::min(limits.images, count);
+  std::int64_t streams = limits.streams;
+  if (images <= 0) {
+    images = std::min(count, kMaxElements / (needs.largest * candidates));
+    if (total < one || images < 1) return std::nullopt;
+    streams = std::min(streams, total / one);
+    const std::int64_t wanted = std::max<std::int64_t>(1, limits.rows / candidates);
+    images = std::min({images, wanted, total / streams / one});
+    streams = std::min(streams, (count + images - 1) / images);
+    const std::int64_t rounds = (count + images * streams - 1) / (images * streams);
+    images = (count + rounds * streams - 1) / (rounds * streams);  // so that the last round has as much to do
+  }
+  return ChunkChoice{images, static_cast<int>(std::min(streams, (count + images - 1) / images))};
+}
 
-  const auto total = static_cast<std::int64_t>(limits.bytes), need = row * candidates;
-  require(total >= need, ErrorKind::device,
-          "one image with {} candidates needs {:.1f} MiB of device memory for its activations and {:.1f} MiB are left: "
-          "lower search.chunk",
-          candidates, static_cast<double>(need) / 1048576.0, static_cast<double>(total) / 1048576.0);
-  const std::int64_t by_elements = kMaxElements / (largest * candidates);
-  require(by_elements > 0, ErrorKind::device,
-          "one image with {} candidates has an activation of {} elements, more than the 2^31 - 1 that a plan may have: "
-          "lower search.chunk",
-          candidates, largest * candidates);
-  const int streams = static_cast<int>(std::min<std::int64_t>(limits.streams, total / need));
-  const std::int64_t wanted = std::max<std::int64_t>(1, limits.rows / candidates);
-  return with_streams(std::min({wanted, total / streams / need, by_elements, count}), streams);
+ChunkChoice choose_chunk(const IntNetwork& network, const std::vector<int>& nodes, std::int64_t count,
+                         const ChunkLimits& limits) {
+  const ChunkNeeds needs = chunk_needs(network, nodes, {});
+  const auto choice = fit_chunk(needs, 1, count, limits);
+  require(choice.has_value(), ErrorKind::device,
+          "one image needs {} of device memory for its activations and {} are left", mebibytes_text(needs.bytes(1, 1)),
+          mebibytes_text(static_cast<std::int64_t>(limits.bytes)));
+  return *choice;
+}
+
+std::string mebibytes_text(std::int64_t bytes) {
+  return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / 1048576.0);
 }
 
 }  // namespace qnudge::cuda

@@ -42,8 +42,7 @@ void DeviceRows::sample(const DeviceNetwork& network, int layer, const DeviceIma
   const int input = n.at(l.node).inputs.front(), shortcut = targets.site.shortcut;
   std::vector<int> kept{input};
   if (shortcut >= 0) kept.push_back(shortcut);
-  const std::int64_t size =
-      choose_chunk(network, plan.prefix, 1, images.count(), plain_limits(network.device(), engine)).images;
+  const std::int64_t size = choose_chunk(n, plan.prefix, images.count(), plain_limits(network.device(), engine)).images;
   PlainRun run(network, {.nodes = plan.prefix, .external = {0}, .kept = kept, .images = size});
   Program program;
   for (const ImageChunk& chunk : image_chunks(images.count(), size)) {

@@ -18,11 +18,11 @@ class GenerationLog {
   void begin(std::int32_t generation, std::int64_t best);
   /// Makes room for the generations up to `limit`; returns how many those are.
   std::int32_t expect(std::int32_t limit);
-  /// `times` generations have been enqueued.
+  /// `times` generations have been run.
   void advance(std::int32_t times) { generation_ += times; }
   std::vector<GenerationRecord> take();
 
-  std::int32_t generation() const { return generation_; }   ///< enqueued
+  std::int32_t generation() const { return generation_; }   ///< run so far
   std::int32_t first_generation() const { return first_; }  ///< before the first record
   GenerationRecord* records() const { return records_.data(); }
   Mailbox& mailbox() const { return *mailbox_; }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "layer_search.hpp"
 
-#include <algorithm>
+#include <spdlog/spdlog.h>
 
 #include "plain_run.hpp"
 #include "qnudge/core/error.hpp"
@@ -9,10 +9,9 @@
 namespace qnudge::cuda {
 namespace {
 
-std::vector<int> searched_and_suffix(const LayerPlan& plan) {
-  std::vector<int> nodes{plan.node};
-  nodes.insert(nodes.end(), plan.suffix.begin(), plan.suffix.end());
-  return nodes;
+PopulationOptions with_chunk(PopulationOptions options, std::int32_t candidates) {
+  options.chunk = candidates;
+  return options;
 }
 
 /// `values` once per candidate.
@@ -31,16 +30,19 @@ EngineSearch::EngineSearch(const DeviceNetwork& network, int layer, std::shared_
       network_(network),
       images_(std::move(images)),
       plan_(make_layer_plan(network.description(), layer)),
+      memory_(plan_search_memory(network.description(), plan_, options, images_->count(),
+                                 chunk_limits(network.device(), engine))),
       rule_{options.fitness, network.description().output_size()},
-      population_(device_, log_, network.description().layer(layer), layer, options, residual_targets,
-                  images_->count()) {
+      population_(device_, log_, network.description().layer(layer), layer, with_chunk(options, memory_.candidates),
+                  residual_targets, images_->count()) {
+  spdlog::debug("layer '{}' on the device: {}", network.description().layer(layer).name, memory_.text());
   const LayerParams& params = network.description().layer(layer).params;
   const std::vector<float> bias(params.bias.begin(), params.bias.end());
   wide_bias_ = {device_, std::span<const float>(repeated(bias, population_.resident())), "the candidates' biases"};
   wide_multiplier_ = {device_, std::span<const float>(repeated(params.multiplier, population_.resident())),
                       "the candidates' multipliers"};
   fill_cache(engine);
-  prepare_suffix(engine);
+  prepare_suffix();
 }
 
 std::byte* EngineSearch::cached(std::size_t cut, std::int64_t image) const {
@@ -57,8 +59,7 @@ void EngineSearch::fill_cache(const EngineOptions& engine) {
   }
   std::vector<int> external = plan_.cut;
   external.push_back(0);
-  const std::int64_t size =
-      choose_chunk(network_, plan_.prefix, 1, images_->count(), plain_limits(device_, engine)).images;
+  const std::int64_t size = choose_chunk(n, plan_.prefix, images_->count(), plain_limits(device_, engine)).images;
   const ChunkProgram prefix(network_, {.nodes = plan_.prefix, .external = external, .kept = {}, .images = size});
   const Memory arena = device_.allocate(prefix.arena_bytes(), "the activations before the layer");
   TensorTable table = prefix.tensors(arena.get());
@@ -74,42 +75,54 @@ void EngineSearch::fill_cache(const EngineOptions& engine) {
   device_.wait();  // the arena ends with this function
 }
 
-void EngineSearch::prepare_suffix(const EngineOptions& engine) {
-  const std::vector<int> nodes = searched_and_suffix(plan_);
-  const int layer = network_.description().at(plan_.node).layer;
-  const std::int64_t candidates = population_.resident();
-  const ChunkChoice choice = choose_chunk(network_, nodes, candidates, images_->count(), chunk_limits(device_, engine));
-  suffix_ = std::make_unique<ChunkProgram>(network_, ChunkSpec{.nodes = nodes,
+void EngineSearch::prepare_suffix() {
+  const IntNetwork& n = network_.description();
+  suffix_ = std::make_unique<ChunkProgram>(network_, ChunkSpec{.nodes = searched_nodes(plan_),
                                                                .external = plan_.cut,
-                                                               .kept = {network_.description().output},
-                                                               .images = choice.images,
-                                                               .candidates = candidates,
-                                                               .searched = layer});
-  for (int s = 0; s < choice.streams; ++s) {
+                                                               .kept = {n.output},
+                                                               .images = memory_.chunk.images,
+                                                               .candidates = population_.resident(),
+                                                               .searched = n.at(plan_.node).layer});
+  std::size_t staged = 0;
+  for (int node : plan_.cut)
+    staged += aligned(static_cast<std::size_t>(memory_.chunk.images * n.at(node).shape.size()));
+  for (int s = 0; s < memory_.chunk.streams; ++s) {
     arenas_.push_back(device_.allocate(suffix_->arena_bytes(), "the candidates' activations"));
+    staging_.push_back(device_.allocate(staged, "a chunk's inputs"));
   }
+  round_ = {device_, 1, "the counters"};
 }
 
 void EngineSearch::append_scores(Program& program, std::int32_t candidates, std::int64_t* fitness) const {
   program.add(0, FillBytes{fitness, 0, static_cast<std::size_t>(candidates) * sizeof(std::int64_t)});
-  const int streams = static_cast<int>(arenas_.size());
-  for (int s = 1; s < streams; ++s) program.add(0, Fork{s});
+  const auto streams = static_cast<std::int32_t>(arenas_.size());
   const WideFilter wide{population_.filters(), wide_bias_.data(), wide_multiplier_.data()};
-  const std::int64_t size = suffix_->spec().images;
-  int stream = 0;
-  for (const ImageChunk& chunk : image_chunks(images_->count(), size)) {
-    std::byte* const arena = arenas_[static_cast<std::size_t>(stream)].get();
+  const auto round = std::make_shared<Program>();
+  for (int s = 1; s < streams; ++s) round->add(0, Fork{s});
+  ChunkCursor cursor{round_.data(), images_->count(), suffix_->spec().images, streams, 0};
+  for (int s = 0; s < streams; ++s) {
+    cursor.stream = s;
+    std::byte* const arena = arenas_[static_cast<std::size_t>(s)].get();
     TensorTable table = suffix_->tensors(arena);
-    for (std::size_t c = 0; c < plan_.cut.size(); ++c) {
-      table[static_cast<std::size_t>(plan_.cut[c])] = cached(c, chunk.first);
-    }
-    suffix_->append(program, stream, arena, table, wide);
-    program.add(stream, Score{ScoreCandidates{suffix_->logits(table).from(chunk.skip),
-                                              images_->scoring(chunk.first + chunk.skip), rule_, size - chunk.skip,
-                                              candidates, fitness}});
-    stream = (stream + 1) % streams;
+    append_gathers(*round, cursor, table);
+    suffix_->append(*round, s, arena, table, wide);
+    round->add(s,
+               Score{ScoreCandidates{suffix_->logits(table), images_->scoring(0), rule_, cursor, candidates, fitness}});
   }
-  for (int s = 1; s < streams; ++s) program.add(0, Join{s});
+  for (int s = 1; s < streams; ++s) round->add(0, Join{s});
+  program.add(0, Loop{round, round_.data(), cursor.rounds()});
+}
+
+void EngineSearch::append_gathers(Program& program, const ChunkCursor& cursor, TensorTable& table) const {
+  std::byte* staged = staging_[static_cast<std::size_t>(cursor.stream)].get();
+  for (std::size_t c = 0; c < plan_.cut.size(); ++c) {
+    const std::int64_t bytes = network_.description().at(plan_.cut[c]).shape.size();
+    program.add(cursor.stream, ForEach{GatherChunk{reinterpret_cast<const std::int8_t*>(cached(c, 0)),
+                                                   reinterpret_cast<std::int8_t*>(staged), cursor, bytes},
+                                       cursor.size * bytes});
+    table[static_cast<std::size_t>(plan_.cut[c])] = staged;
+    staged += aligned(static_cast<std::size_t>(cursor.size * bytes));
+  }
 }
 
 void EngineSearch::start() {

@@ -9,6 +9,7 @@
 #include "chunk_program.hpp"
 #include "device_images.hpp"
 #include "device_population.hpp"
+#include "memory_plan.hpp"
 #include "qnudge/backend/layer_plan.hpp"
 #include "qnudge/cuda/engine.hpp"
 #include "recorded_search.hpp"
@@ -33,19 +34,23 @@ class EngineSearch : public RecordedSearch {
  private:
   std::byte* cached(std::size_t cut, std::int64_t image) const;
   void fill_cache(const EngineOptions& engine);
-  void prepare_suffix(const EngineOptions& engine);
+  void prepare_suffix();
+  /// Appends copies of the cut's tensors for the cursor's chunk and enters them into `table`.
+  void append_gathers(Program& program, const ChunkCursor& cursor, TensorTable& table) const;
   /// Appends the fitness of the resident chunk's first `candidates` filters.
   void append_scores(Program& program, std::int32_t candidates, std::int64_t* fitness) const;
 
   const DeviceNetwork& network_;
   const std::shared_ptr<const DeviceImages> images_;
   const LayerPlan plan_;
+  const SearchMemory memory_;
   const ScoreRule rule_;
   DevicePopulation population_;
   DeviceArray<float> wide_bias_, wide_multiplier_;  // [P, K]
   std::vector<DeviceArray<std::int8_t>> cache_;     // by cut: [count, HWC]; empty for the input itself
   std::unique_ptr<ChunkProgram> suffix_;
-  std::vector<Memory> arenas_;  // one per stream
+  std::vector<Memory> arenas_, staging_;  // one per stream
+  DeviceArray<std::int32_t> round_;       // of the loop over chunks
 };
 
 }  // namespace qnudge::cuda

@@ -23,7 +23,6 @@ void RecordedSearch::repeat(std::int32_t limit, const StopFlag& stop, const std:
     body();
   }
   log_.advance(device_.repeat(program, times, stop));
-  device_.wait();
 }
 
 }  // namespace qnudge::cuda

@@ -8,7 +8,7 @@
 
 namespace qnudge::cuda {
 
-/// A search whose generation is recorded once as a program and enqueued for every generation.
+/// A search whose generation is recorded once as a program and run for every generation.
 class RecordedSearch : public LayerSearch {
  public:
   /// Returns when the device is done.

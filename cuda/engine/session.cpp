@@ -38,8 +38,7 @@ ImagesHandle EngineSession::upload(const ImageSet& images) {
 Evaluation EngineSession::evaluate(const ImagesHandle& handle) {
   const DeviceImages& images = images_of(handle);
   const IntNetwork& n = network_.description();
-  const std::int64_t size =
-      choose_chunk(network_, all_nodes(n), 1, images.count(), plain_limits(*device_, options_)).images;
+  const std::int64_t size = choose_chunk(n, all_nodes(n), images.count(), plain_limits(*device_, options_)).images;
   PlainRun run(network_, {.nodes = all_nodes(n), .external = {0}, .kept = {n.output}, .images = size});
   const auto count = static_cast<std::size_t>(images.count());
   const DeviceArray<std::int32_t> predicted(*device_, count, "the predictions");
@@ -68,8 +67,7 @@ std::vector<double> EngineSession::accumulator_means(int layer, const ImagesHand
   const Layer& l = n.layer(layer);
   const LayerPlan plan = make_layer_plan(n, layer);
   const int input = n.at(l.node).inputs[0];
-  const std::int64_t size =
-      choose_chunk(network_, plan.prefix, 1, images.count(), plain_limits(*device_, options_)).images;
+  const std::int64_t size = choose_chunk(n, plan.prefix, images.count(), plain_limits(*device_, options_)).images;
   PlainRun run(network_, {.nodes = plan.prefix, .external = {0}, .kept = {input}, .images = size});
   const std::int64_t taps = l.conv.groups * l.filter.taps();
   const DeviceArray<std::int64_t> sums(*device_, static_cast<std::size_t>(taps), "the sums of inputs");

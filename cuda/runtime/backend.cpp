@@ -60,7 +60,7 @@ std::shared_ptr<cuda::Device> open_cuda_device(const CudaOptions& options) {
       options.vendor ? cuda::make_cudnn_planner(identity, options.streams) : cuda::make_plain_planner("asked for");
   std::string description =
       fmt::format("{}, CUDA {}, {}", usable->name, cuda::version_text(status.runtime), planner->description());
-  return std::make_shared<cuda::CudaDevice>(std::move(description), options.streams, std::move(planner));
+  return std::make_shared<cuda::CudaDevice>(std::move(description), options, std::move(planner));
 }
 
 std::unique_ptr<Backend> make_cuda_backend(const CudaOptions& options) {

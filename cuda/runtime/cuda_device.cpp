@@ -1,27 +1,19 @@
 // SPDX-License-Identifier: MIT
 #include "cuda_device.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <new>
+#include <optional>
 
 #include "check.hpp"
+#include "generation_graph.hpp"
 #include "launch.hpp"
 #include "qnudge/core/error.hpp"
 
 namespace qnudge::cuda {
 namespace {
-
-Stream make_stream() {
-  cudaStream_t stream = nullptr;
-  QNUDGE_CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
-  return Stream(stream);
-}
-
-Event make_event() {
-  cudaEvent_t event = nullptr;
-  QNUDGE_CUDA_CHECK(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
-  return Event(event);
-}
 
 double mebibytes(std::size_t bytes) {
   return static_cast<double>(bytes) / 1048576.0;
@@ -29,38 +21,11 @@ double mebibytes(std::size_t bytes) {
 
 }  // namespace
 
-/// One command on one stream.
-struct CudaDevice::Enqueue {
-  const CudaDevice& device;
-  int index;
-  cudaStream_t stream;
-
-  void operator()(const RunConv& c) const { static_cast<const DeviceConv&>(*c.conv).enqueue(c.at, index, stream); }
-  void operator()(const FillBytes& c) const { QNUDGE_CUDA_CHECK(cudaMemsetAsync(c.to, c.value, c.bytes, stream)); }
-  void operator()(const CopyBytes& c) const {
-    QNUDGE_CUDA_CHECK(cudaMemcpyAsync(c.to, c.from, c.bytes, cudaMemcpyDeviceToDevice, stream));
-  }
-  void operator()(const Fork& c) const { depend(0, c.stream, device.forked_[static_cast<std::size_t>(c.stream)]); }
-  void operator()(const Join& c) const { depend(c.stream, 0, device.joined_[static_cast<std::size_t>(c.stream)]); }
-  template <class Kernel>
-  void operator()(const Kernel& c) const {
-    launch(c, stream);
-  }
-
- private:
-  void depend(int first, int second, const Event& event) const {
-    QNUDGE_CUDA_CHECK(cudaEventRecord(event.get(), device.stream(first)));
-    QNUDGE_CUDA_CHECK(cudaStreamWaitEvent(device.stream(second), event.get(), 0));
-  }
-};
-
-CudaDevice::CudaDevice(std::string description, int streams, std::unique_ptr<ConvPlanner> planner)
-    : description_(std::move(description)), planner_(std::move(planner)) {
-  for (int s = 0; s < streams; ++s) {
-    streams_.push_back(make_stream());
-    forked_.push_back(make_event());
-    joined_.push_back(make_event());
-  }
+CudaDevice::CudaDevice(std::string description, const CudaOptions& options, std::unique_ptr<ConvPlanner> planner)
+    : description_(std::move(description)),
+      graphs_(options.graphs),
+      planner_(std::move(planner)),
+      runner_(options.streams) {
   for (Event& event : generations_) event = make_event();
 }
 
@@ -82,8 +47,8 @@ Memory CudaDevice::allocate(std::size_t bytes, const std::string& what) {
   }
   check(status, "cudaMalloc");
   Memory memory(static_cast<std::byte*>(data), [](std::byte* p) { cudaFree(p); });
-  QNUDGE_CUDA_CHECK(cudaMemsetAsync(data, 0, bytes, stream(0)));
-  QNUDGE_CUDA_CHECK(cudaStreamSynchronize(stream(0)));
+  QNUDGE_CUDA_CHECK(cudaMemsetAsync(data, 0, bytes, runner_.main_stream()));
+  QNUDGE_CUDA_CHECK(cudaStreamSynchronize(runner_.main_stream()));
   return memory;
 }
 
@@ -98,12 +63,12 @@ std::shared_ptr<Mailbox> CudaDevice::allocate_mailbox() {
 
 void CudaDevice::upload(void* to, const void* from, std::size_t bytes) {
   if (bytes == 0) return;
-  QNUDGE_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream(0)));
+  QNUDGE_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, runner_.main_stream()));
   wait();
 }
 
 void CudaDevice::download(void* to, const void* from, std::size_t bytes) {
-  if (bytes > 0) QNUDGE_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream(0)));
+  if (bytes > 0) QNUDGE_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, runner_.main_stream()));
   wait();
 }
 
@@ -111,35 +76,40 @@ ConvHandle CudaDevice::prepare_conv(const ConvTask& task, int code_bits) {
   return planner_->prepare(task, code_bits);
 }
 
-void CudaDevice::run(const Program& program) {
-  for (const Program::Step& step : program.steps) {
-    std::visit(Enqueue{*this, step.stream, stream(step.stream)}, step.command);
+std::int32_t CudaDevice::repeat(const Program& program, std::int32_t times, const StopFlag& stop) {
+  if (times <= 0 || stop) return 0;
+  if (!graphs_) return repeat_eagerly(program, times, stop);
+  std::optional<GenerationGraph> graph;
+  try {
+    graph.emplace(runner_, program, times);
+  } catch (const Error& e) {
+    spdlog::warn("generations are enqueued one by one, which is slower: {}", e.what());
+    graphs_ = false;
+    return repeat_eagerly(program, times, stop);
   }
+  spdlog::debug("one launch for {} generations: {}", times, graph->census().text());
+  return graph->run(stop);
 }
 
-std::int32_t CudaDevice::repeat(const Program& program, std::int32_t times, const StopFlag& stop) {
+std::int32_t CudaDevice::repeat_eagerly(const Program& program, std::int32_t times, const StopFlag& stop) {
   std::int32_t done = 0;
   for (; done < times && !stop; ++done) {
     // Two generations in flight keep the device busy and a stop request prompt.
     const Event& slot = generations_[static_cast<std::size_t>(done % 2)];
-    if (done >= 2) QNUDGE_CUDA_CHECK(cudaEventSynchronize(slot.get()));
+    if (done >= 2) check_stopped(cudaEventSynchronize(slot.get()));
     run(program);
-    QNUDGE_CUDA_CHECK(cudaEventRecord(slot.get(), stream(0)));
+    QNUDGE_CUDA_CHECK(cudaEventRecord(slot.get(), runner_.main_stream()));
   }
+  wait();
   return done;
 }
 
 std::int64_t CudaDevice::sum(const std::int64_t* values, std::int64_t count) {
-  return sum_of(values, count, stream(0));
+  return sum_of(values, count, runner_.main_stream());
 }
 
 void CudaDevice::wait() {
-  const cudaError_t status = cudaStreamSynchronize(stream(0));
-  if (status == cudaSuccess) return;
-  cudaGetLastError();
-  fail(ErrorKind::device,
-       "the device stopped: {} ({}); the last checkpoint is intact, go on with --resume once the device answers again",
-       cudaGetErrorString(status), cudaGetErrorName(status));
+  check_stopped(cudaStreamSynchronize(runner_.main_stream()));
 }
 
 }  // namespace qnudge::cuda

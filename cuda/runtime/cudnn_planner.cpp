@@ -11,6 +11,7 @@
 #include "cuda/cudnn/plan_store.hpp"
 #include "launch.hpp"
 #include "qnudge/core/error.hpp"
+#include "qnudge/cuda/device.hpp"
 #include "qnudge/cuda/phases.hpp"
 
 namespace qnudge::cuda {
@@ -117,7 +118,7 @@ class CudnnPhases : public DeviceConv {
   }
 
  private:
-  std::size_t filter_bytes() const { return (static_cast<std::size_t>(rearrange_.size()) + 255) / 256 * 256; }
+  std::size_t filter_bytes() const { return aligned(static_cast<std::size_t>(rearrange_.size())); }
 
   const std::shared_ptr<const Handles> handles_;
   const std::shared_ptr<const ConvPlan> plan_;

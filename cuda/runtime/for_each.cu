@@ -65,6 +65,11 @@ void launch(const PlainConv& op, std::int64_t count, cudaStream_t stream) {
   QNUDGE_CUDA_CHECK(cudaGetLastError());
 }
 
+void launch(const PlainByteProduct& op, std::int64_t count, cudaStream_t stream) {
+  launch_op(op, count, stream);
+  QNUDGE_CUDA_CHECK(cudaGetLastError());
+}
+
 void launch(const PhaseFilter& op, cudaStream_t stream) {
   launch_op(op, op.size(), stream);
   QNUDGE_CUDA_CHECK(cudaGetLastError());

@@ -20,7 +20,7 @@ __global__ void __launch_bounds__(kScoreThreads) score_kernel(ScoreCandidates op
   __shared__ typename Reduce::TempStorage storage;
   const std::int64_t n = static_cast<std::int64_t>(blockIdx.x) * kScoreThreads + threadIdx.x;
   const auto p = static_cast<std::int64_t>(blockIdx.y);
-  const auto score = n < op.images ? static_cast<unsigned long long>(op.score(n, p)) : 0ULL;
+  const auto score = n < op.cursor.size ? static_cast<unsigned long long>(op.score(n, p)) : 0ULL;
   const unsigned long long sum = Reduce(storage).Sum(score);
   if (threadIdx.x == 0) atomicAdd(reinterpret_cast<unsigned long long*>(op.fitness + p), sum);
 }
@@ -89,26 +89,51 @@ struct MailboxWords {
   volatile long long *generation, *best, *candidate_images;
 };
 
-__global__ void end_generation_kernel(EndGeneration c, MailboxWords mailbox) {
-  c.history[c.counters->generation - c.first_generation] = c.record();
+/// By one thread, of EndGeneration or EndChannels.
+template <class End>
+__device__ void end_generation(const End& c, const GenerationRecord& record, const MailboxWords& mailbox) {
+  c.history[c.counters->generation - c.first_generation] = record;
   c.counters->generation += 1;
-  *mailbox.best = c.parent_fitness[0];
+  *mailbox.best = record.best;
   *mailbox.candidate_images = *mailbox.candidate_images + c.candidate_images;
   __threadfence_system();  // whoever sees the new generation sees its fitness
   *mailbox.generation = c.counters->generation;
 }
 
-volatile long long* word(std::atomic<std::int64_t>& field) {
-  static_assert(sizeof(std::atomic<std::int64_t>) == sizeof(long long) &&
-                std::atomic<std::int64_t>::is_always_lock_free);
-  return reinterpret_cast<volatile long long*>(&field);
+__global__ void end_generation_kernel(EndGeneration c, MailboxWords mailbox) {
+  end_generation(c, c.record(), mailbox);
+}
+
+constexpr int kEndThreads = 128;
+
+struct MergeRecords {
+  __device__ GenerationRecord operator()(GenerationRecord a, const GenerationRecord& b) const {
+    EndChannels::merge(a, b);
+    return a;
+  }
+};
+
+__global__ void __launch_bounds__(kEndThreads) end_channels_kernel(EndChannels c, MailboxWords mailbox) {
+  using Reduce = cub::BlockReduce<GenerationRecord, kEndThreads>;
+  __shared__ typename Reduce::TempStorage storage;
+  const GenerationRecord all = Reduce(storage).Reduce(c.record(threadIdx.x, kEndThreads), MergeRecords{});
+  if (threadIdx.x == 0) end_generation(c, all, mailbox);
+}
+
+MailboxWords words_of(Mailbox& mailbox) {
+  const auto word = [](std::atomic<std::int64_t>& field) {
+    static_assert(sizeof(std::atomic<std::int64_t>) == sizeof(long long) &&
+                  std::atomic<std::int64_t>::is_always_lock_free);
+    return reinterpret_cast<volatile long long*>(&field);
+  };
+  return {word(mailbox.generation), word(mailbox.best), word(mailbox.candidate_images)};
 }
 
 }  // namespace
 
 void launch(const Score& command, cudaStream_t stream) {
   const ScoreCandidates& op = command.op;
-  const dim3 blocks(static_cast<unsigned>((op.images + kScoreThreads - 1) / kScoreThreads),
+  const dim3 blocks(static_cast<unsigned>((op.cursor.size + kScoreThreads - 1) / kScoreThreads),
                     static_cast<unsigned>(op.candidates));
   score_kernel<<<blocks, kScoreThreads, 0, stream>>>(op);
   QNUDGE_CUDA_CHECK(cudaGetLastError());
@@ -127,9 +152,12 @@ void launch(const Rank& command, cudaStream_t stream) {
 }
 
 void launch(const EndGeneration& command, cudaStream_t stream) {
-  Mailbox& mailbox = *command.mailbox;
-  end_generation_kernel<<<1, 1, 0, stream>>>(
-      command, {word(mailbox.generation), word(mailbox.best), word(mailbox.candidate_images)});
+  end_generation_kernel<<<1, 1, 0, stream>>>(command, words_of(*command.mailbox));
+  QNUDGE_CUDA_CHECK(cudaGetLastError());
+}
+
+void launch(const EndChannels& command, cudaStream_t stream) {
+  end_channels_kernel<<<1, kEndThreads, 0, stream>>>(command, words_of(*command.mailbox));
   QNUDGE_CUDA_CHECK(cudaGetLastError());
 }
 

@@ -11,6 +11,7 @@
 #include "qnudge/cuda/conv_task.hpp"
 #include "qnudge/kernels/candidates.hpp"
 #include "qnudge/kernels/channel_population.hpp"
+#include "qnudge/kernels/chunk_cursor.hpp"
 #include "qnudge/kernels/elementwise.hpp"
 #include "qnudge/kernels/gram_population.hpp"
 #include "qnudge/kernels/plain_conv.hpp"
@@ -40,8 +41,9 @@ struct RunConv {
 
 /// op(i) for every i in [0, count), in any order.
 struct ForEach {
-  using Op = std::variant<AddCodes, AddSharedCodes, ClampCodes, LookupCodes, ConcatCodes, MaxPoolCodes,
-                          AveragePoolCodes, EvaluateImages, SampleRows, SampleShortcut, SplitTargets, AddScaled>;
+  using Op =
+      std::variant<AddCodes, AddSharedCodes, ClampCodes, LookupCodes, ConcatCodes, MaxPoolCodes, AveragePoolCodes,
+                   EvaluateImages, SampleRows, SampleShortcut, SplitTargets, AddScaled, GatherChunk>;
   Op op;
   std::int64_t count;
 };
@@ -116,14 +118,18 @@ struct EndChannels {
   std::int32_t first_generation;
   std::int64_t candidate_images;
 
-  QNUDGE_HOST_DEVICE GenerationRecord record() const {
+  /// Of the channels first, first + stride, ...; records of disjoint channels add up by `merge`.
+  QNUDGE_HOST_DEVICE GenerationRecord record(std::int64_t first = 0, std::int64_t stride = 1) const {
     GenerationRecord r{counters->generation + 1, 0, best_worst, 0};
-    for (std::int64_t k = 0; k < channels; ++k) {
-      r.best += outcome.fitness[k];
-      r.worst = outcome.fitness[k] < r.worst ? outcome.fitness[k] : r.worst;
-      r.accepted += outcome.accepted[k];
+    for (std::int64_t k = first; k < channels; k += stride) {
+      merge(r, {r.generation, outcome.fitness[k], outcome.fitness[k], outcome.accepted[k]});
     }
     return r;
+  }
+  QNUDGE_HOST_DEVICE static void merge(GenerationRecord& a, const GenerationRecord& b) {
+    a.best += b.best;
+    a.worst = b.worst < a.worst ? b.worst : a.worst;
+    a.accepted += b.accepted;
   }
 };
 
@@ -139,6 +145,16 @@ struct CopyBytes {
   std::size_t bytes;
 };
 
+struct Program;
+
+/// `body` again and again, `times` in all; *round, in device memory, is 0 at first and counts the finished ones. On
+/// stream 0, with every other stream joined.
+struct Loop {
+  std::shared_ptr<const Program> body;
+  std::int32_t* round;
+  std::int32_t times;
+};
+
 /// Stream `stream` goes on only after all that stream 0 has been given so far.
 struct Fork {
   int stream;
@@ -149,7 +165,7 @@ struct Join {
 };
 
 using Command = std::variant<RunConv, ForEach, ForEachDrawing, ForEachTeam, ByteProduct, SumTaps, SumErrors, Score,
-                             Rank, EndGeneration, EndChannels, FillBytes, CopyBytes, Fork, Join>;
+                             Rank, EndGeneration, EndChannels, FillBytes, CopyBytes, Loop, Fork, Join>;
 
 /// Commands in order, each on one of a few streams; order holds within a stream, Fork and Join order streams.
 struct Program {

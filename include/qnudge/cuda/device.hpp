@@ -13,10 +13,16 @@
 
 namespace qnudge::cuda {
 
+/// What every allocation is aligned to, and what cuDNN's engines like best for a tensor.
+constexpr std::size_t kAlignment = 256;
+constexpr std::size_t aligned(std::size_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
 /// A range of device memory, freed with its last owner.
 using Memory = std::shared_ptr<std::byte>;
 
-/// Where programs run. Everything but `run` and `repeat` may wait for the device; those two only enqueue.
+/// Where programs run. Everything but `run`, which only enqueues, may wait for the device.
 class Device {
  public:
   virtual ~Device() = default;
@@ -25,7 +31,7 @@ class Device {
   virtual std::size_t free_bytes() const = 0;
   virtual int streams() const = 0;  ///< usable by programs, at least 1
 
-  /// Zero-filled, aligned to 256 bytes; never null. Throws Error(kind device) naming `what` when memory runs out.
+  /// Zero-filled, aligned to kAlignment; never null. Throws Error(kind device) naming `what` when memory runs out.
   virtual Memory allocate(std::size_t bytes, const std::string& what) = 0;
   /// A mailbox that programs write and the host may read at any time.
   virtual std::shared_ptr<Mailbox> allocate_mailbox() = 0;
@@ -38,7 +44,7 @@ class Device {
   virtual ConvHandle prepare_conv(const ConvTask& task, int code_bits) = 0;
 
   virtual void run(const Program& program) = 0;
-  /// Enqueues `program` `times` times; before each, gives up if `stop` is set. Returns how often it was enqueued.
+  /// Runs `program` `times` times and waits; before each, gives up if `stop` is set. Returns how often it ran.
   virtual std::int32_t repeat(const Program& program, std::int32_t times, const StopFlag& stop) = 0;
   /// Sum of `count` integers, after everything enqueued before.
   virtual std::int64_t sum(const std::int64_t* values, std::int64_t count) = 0;

@@ -12,7 +12,7 @@ namespace qnudge::cuda {
 /// Choices that change speed and memory, never a result.
 struct EngineOptions {
   std::int64_t images_per_chunk = 0;  ///< 0: chosen by memory and size of the population
-  std::int64_t memory_bytes = 0;      ///< device memory for activations; 0: most of what is free
+  std::int64_t memory_bytes = 0;      ///< device memory for the search of a layer; 0: most of what is free
 };
 
 /// The engine on any device: sessions, layer plans and searches as programs of commands.

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "qnudge/core/host_device.hpp"
+#include "qnudge/kernels/chunk_cursor.hpp"
 #include "qnudge/kernels/score.hpp"
 
 namespace qnudge {
@@ -30,14 +31,6 @@ struct LogitRows {
   std::int64_t pixels, candidates, channels;
 
   QNUDGE_HOST_DEVICE std::int64_t classes() const { return pixels * channels; }
-  /// Without the first `images`.
-  LogitRows from(std::int64_t images) const {
-    LogitRows rest = *this;
-    const std::int64_t skip = images * pixels * candidates * channels;
-    if (rest.values != nullptr) rest.values += skip;
-    if (rest.codes != nullptr) rest.codes += skip;
-    return rest;
-  }
   QNUDGE_HOST_DEVICE LogitRow row(std::int64_t n, std::int64_t p) const {
     const std::int64_t at = (n * pixels * candidates + p) * channels;
     return {values != nullptr ? values + at : nullptr, codes != nullptr ? codes + at : nullptr, scale, channels,
@@ -59,17 +52,20 @@ struct ScoringData {
   }
 };
 
-/// Fitness of candidate p on image n of a chunk; the sum over images is left to the caller, who adds integers.
+/// Fitness of candidate p on image n of a chunk, 0 for an image that another chunk has; the sum over images is left to
+/// the caller, who adds integers.
 struct ScoreCandidates {
-  LogitRows logits;
-  ScoringData data;  ///< of the chunk's first image on
+  LogitRows logits;  ///< of the chunk
+  ScoringData data;  ///< of the set
   ScoreRule rule;
-  std::int64_t images;
+  ChunkCursor cursor;
   std::int64_t candidates;  ///< scored, at most those of the logits
   std::int64_t* fitness;    ///< [candidates], added to
 
   QNUDGE_HOST_DEVICE std::int64_t score(std::int64_t n, std::int64_t p) const {
-    return rule(logits.row(n, p), data.labels[n], data.row(n, rule.classes), data.entropy(n));
+    if (n < cursor.skip()) return 0;
+    const std::int64_t image = cursor.first() + n;
+    return rule(logits.row(n, p), data.labels[image], data.row(image, rule.classes), data.entropy(image));
   }
 };
 

@@ -95,6 +95,7 @@ void run_by_team(const Op& op, std::int64_t i, int size) {
 }
 
 struct Execute {
+  EmulatedDevice& device;
   std::uint64_t draw;
   int team;
 
@@ -142,7 +143,7 @@ struct Execute {
     for (std::int64_t i = 0; i < c.images * c.op.taps(); ++i) c.op.sum[i % c.op.taps()] += c.op(i);
   }
   void operator()(const Score& c) const {
-    for (std::int64_t n = 0; n < c.op.images; ++n) {
+    for (std::int64_t n = 0; n < c.op.cursor.size; ++n) {
       for (std::int64_t p = 0; p < c.op.candidates; ++p) c.op.fitness[p] += c.op.score(n, p);
     }
   }
@@ -161,6 +162,9 @@ struct Execute {
   }
   void operator()(const FillBytes& c) const { std::memset(c.to, c.value, c.bytes); }
   void operator()(const CopyBytes& c) const { std::memcpy(c.to, c.from, c.bytes); }
+  void operator()(const Loop& c) const {
+    for (*c.round = 0; *c.round < c.times; ++*c.round) device.run(*c.body);
+  }
   void operator()(const Fork&) const {}
   void operator()(const Join&) const {}
 };
@@ -213,7 +217,7 @@ void EmulatedDevice::run(const Program& program) {
     const auto* join = std::get_if<Join>(&command);
     if (std::holds_alternative<Fork>(command) && waits_for(i, 0)) continue;
     if (join != nullptr && waits_for(i, static_cast<std::size_t>(join->stream))) continue;
-    std::visit(Execute{random_(), options_.team}, command);
+    std::visit(Execute{*this, random_(), options_.team}, command);
     ++commands_;
     queues[stream].pop_front();
     --left;

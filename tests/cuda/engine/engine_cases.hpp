@@ -9,6 +9,7 @@
 #include <map>
 
 #include "qnudge/cpu/host_backend.hpp"
+#include "qnudge/kernels/descent.hpp"
 #include "qnudge/quant/residual.hpp"
 #include "support/fit_problem.hpp"
 #include "support/random_network.hpp"
