@@ -26,8 +26,8 @@ std::int64_t alignment_of(std::int64_t bytes) {
 class Layout {
  public:
   Layout(const ConvTask& task, ConvForm form)
-      : t_(task), five_(task.role == ConvRole::shared), sliced_(form == ConvForm::sliced) {
-    if (form == ConvForm::phases) phases_ = phases_of(task);
+      : t_(task), five_(task.role == ConvRole::shared), sliced_(form.split == ConvForm::Split::candidates) {
+    if (form.split == ConvForm::Split::phases) phases_ = phases_of(task);
   }
 
   bool five() const { return five_; }
@@ -89,7 +89,7 @@ class Layout {
 class Builder {
  public:
   Builder(const Cudnn& api, const PlanTarget& target, const ConvTask& task, ConvForm form)
-      : api_(api), target_(target), task_(task), layout_(task, form) {}
+      : api_(api), target_(target), task_(task), half_(form.half), layout_(task, form) {}
 
   ConvGraph build() {
     const ConvEpilogue& e = task_.epilogue;
@@ -158,20 +158,23 @@ class Builder {
     return tensor(next_uid_++, CUDNN_DATA_FLOAT, ones, ones, 16, false, true);
   }
 
-  /// The int32 sums, virtual.
+  /// The exact sums, virtual.
   std::size_t convolution() {
     const Window& g = layout_.window();
-    const std::size_t x = tensor(static_cast<std::int64_t>(Port::x), CUDNN_DATA_INT8, layout_.x_dims(),
-                                 layout_.x_strides(), alignment_of(task_.in.size() * x_candidates()), false, false);
-    const std::size_t w = tensor(static_cast<std::int64_t>(Port::w), CUDNN_DATA_INT8, layout_.w_dims(),
-                                 layout_.w_strides(), alignment_of(task_.filter.size()), false, false);
-    const std::size_t y = virtual_tensor(CUDNN_DATA_INT32);
+    const cudnnDataType_t type = half_ ? CUDNN_DATA_HALF : CUDNN_DATA_INT8;
+    const cudnnDataType_t sums = half_ ? CUDNN_DATA_FLOAT : CUDNN_DATA_INT32;
+    const std::int64_t size = half_ ? 2 : 1;
+    const std::size_t x = tensor(static_cast<std::int64_t>(Port::x), type, layout_.x_dims(), layout_.x_strides(),
+                                 alignment_of(task_.in.size() * x_candidates() * size), false, false);
+    const std::size_t w = tensor(static_cast<std::int64_t>(Port::w), type, layout_.w_dims(), layout_.w_strides(),
+                                 alignment_of(task_.filter.size() * size), false, false);
+    const std::size_t y = virtual_tensor(sums);
     Descriptor conv(api_, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, "a convolution");
     const Extents stride = layout_.spatial(g.stride_h, g.stride_w, 1);
     const Extents dilation = layout_.spatial(g.dilation_h, g.dilation_w, 1);
     const Extents before = layout_.spatial(g.pad_top, g.pad_left, 0);
     const Extents after = layout_.spatial(g.pad_bottom, g.pad_right, 0);
-    conv.set(CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_DATA_INT32)
+    conv.set(CUDNN_ATTR_CONVOLUTION_COMP_TYPE, sums)
         .set(CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_CROSS_CORRELATION)
         .set(CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, static_cast<std::int64_t>(stride.size()))
         .set(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, stride)
@@ -231,6 +234,7 @@ class Builder {
   const Cudnn& api_;
   const PlanTarget& target_;
   const ConvTask& task_;
+  const bool half_;
   const Layout layout_;
   std::vector<Descriptor> parts_;
   std::vector<cudnnBackendDescriptor_t> operations_;
@@ -243,24 +247,35 @@ class Builder {
 
 std::string graph_refusal(const ConvTask& task, ConvForm form) {
   const ConvGeometry& g = task.geometry;
-  if (form == ConvForm::phases) {
+  const bool phases = form.split == ConvForm::Split::phases, sliced = form.split == ConvForm::Split::candidates;
+  if (phases) {
     if (std::string refusal = phases_of(task).refusal; !refusal.empty()) return refusal;
   } else if (g.spread_h != 1 || g.spread_w != 1) {
     return "cuDNN has no int8 transposed convolution";
   }
-  if (g.groups > 1 && task.filter.c == 1) return "cuDNN has no int8 depthwise convolution";
-  if (form != ConvForm::phases &&
-      (g.window.pad_top < 0 || g.window.pad_left < 0 || g.window.pad_bottom < 0 || g.window.pad_right < 0)) {
+  if (!form.half && g.groups > 1 && task.filter.c == 1) return "cuDNN has no int8 depthwise convolution";
+  if (!phases && (g.window.pad_top < 0 || g.window.pad_left < 0 || g.window.pad_bottom < 0 || g.window.pad_right < 0)) {
     return "cuDNN has no cropping convolution";
   }
-  if (form == ConvForm::sliced && task.role != ConvRole::wide) return "only filters per candidate can be sliced";
-  if (form == ConvForm::whole && task.role == ConvRole::wide && g.groups > 1) {
+  if (sliced && task.role != ConvRole::wide) return "only filters per candidate can be sliced";
+  if (!phases && !sliced && task.role == ConvRole::wide && g.groups > 1) {
     return "a grouped convolution with a filter per candidate has no single graph";
   }
   constexpr std::int64_t kMaxElements = (std::int64_t{1} << 31) - 1;
   const std::int64_t copies = task.images * task.candidates;
   if (copies * std::max(task.in.size(), task.out.size()) > kMaxElements) return "a tensor of 2^31 elements or more";
   return {};
+}
+
+std::string form_text(const ConvForm& form) {
+  const char* split = form.split == ConvForm::Split::none         ? "one graph"
+                      : form.split == ConvForm::Split::candidates ? "one candidate at a time"
+                                                                  : "by phases";
+  return fmt::format("{}{}", split, form.half ? ", half precision" : "");
+}
+
+bool half_is_exact(const ConvTask& task, int code_bits) {
+  return task.filter.taps() * 128 * (std::int64_t{1} << (code_bits - 1)) < (std::int64_t{1} << 24);
 }
 
 ConvGraph make_conv_graph(const Cudnn& api, const PlanTarget& target, const ConvTask& task, ConvForm form) {

@@ -31,12 +31,30 @@ struct ConvGraph {
   std::vector<Descriptor> parts;
 };
 
-/// How the candidates of a task become cuDNN's dimensions.
-enum class ConvForm {
-  whole,   ///< one graph for all candidates: 4-D for `single` and `wide`, 5-D [N, H, W, P, C] for `shared`
-  sliced,  ///< `wide` one candidate at a time: 4-D, y a slice of [N, OH, OW, P, K]
-  phases,  ///< transposed: one phase of the output at a time, y every so many rows and columns (phases.hpp)
+/// How a task becomes a graph of cuDNN's.
+struct ConvForm {
+  enum class Split {
+    none,        ///< one graph for all candidates: 4-D for `single` and `wide`, 5-D [N, H, W, P, C] for `shared`
+    candidates,  ///< `wide` one candidate at a time: 4-D, y a slice of [N, OH, OW, P, K]
+    phases,      ///< transposed: one phase of the output at a time, y every so many rows and columns (phases.hpp)
+  };
+  Split split = Split::none;
+  bool half = false;  ///< x and w as IEEE half, sums in fp32: exact where `half_is_exact`
+
+  static const ConvForm whole, sliced, phases;
+  ConvForm in_half() const { return {split, true}; }
+  friend bool operator==(const ConvForm&, const ConvForm&) = default;
 };
+inline constexpr ConvForm ConvForm::whole{ConvForm::Split::none, false};
+inline constexpr ConvForm ConvForm::sliced{ConvForm::Split::candidates, false};
+inline constexpr ConvForm ConvForm::phases{ConvForm::Split::phases, false};
+
+/// "one graph", "one candidate at a time, half precision", ...
+std::string form_text(const ConvForm& form);
+
+/// Every partial sum of products of 8-bit codes with codes of `code_bits` is an integer below 2^24, which fp32 holds
+/// whatever the order of additions.
+bool half_is_exact(const ConvTask& task, int code_bits);
 
 /// Why no graph is written for this task in this form; empty if one is.
 std::string graph_refusal(const ConvTask& task, ConvForm form);

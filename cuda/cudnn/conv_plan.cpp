@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
+#include <set>
 
 #include "qnudge/core/error.hpp"
 
@@ -25,6 +27,11 @@ struct Offer {
   Descriptor config;
   std::int64_t engine = 0;
   bool exact = true, native_graphs = false;
+  std::string knobs;  ///< what was set otherwise than the heuristics did
+
+  std::string text() const {
+    return fmt::format("engine {}{}{}", engine, knobs, native_graphs ? ", native graphs" : "");
+  }
 };
 
 Offer describe(const Cudnn& api, Descriptor config) {
@@ -62,6 +69,52 @@ std::vector<Offer> offers(const Cudnn& api, const PlanTarget& target, const Conv
   for (std::size_t i = 0; i < std::min(kMost, static_cast<std::size_t>(count)); ++i) {
     all.push_back(describe(api, std::move(configs[i])));
   }
+  return all;
+}
+
+/// The offer's engine with one knob at a time at each of its other values, as far as cuDNN lets itself be asked.
+std::vector<Offer> with_other_knobs(const Cudnn& api, const Offer& offer) {
+  constexpr std::size_t kMostKnobs = 16;
+  constexpr std::int64_t kMostValues = 8;
+  std::vector<Descriptor> engine;
+  engine.emplace_back(api, CUDNN_BACKEND_ENGINE_DESCRIPTOR, "an engine");
+  offer.config.fill(CUDNN_ATTR_ENGINECFG_ENGINE, engine);
+  std::vector<Descriptor> infos;
+  for (std::size_t i = 0; i < kMostKnobs; ++i) infos.emplace_back(api, CUDNN_BACKEND_KNOB_INFO_DESCRIPTOR, "a knob");
+  const std::int64_t count = engine[0].fill(CUDNN_ATTR_ENGINE_KNOB_INFO, infos);
+  std::vector<Offer> variants;
+  for (std::size_t i = 0; i < std::min(kMostKnobs, static_cast<std::size_t>(count)); ++i) {
+    const auto type = infos[i].values<cudnnBackendKnobType_t>(CUDNN_ATTR_KNOB_INFO_TYPE, 1).at(0);
+    const auto bound = [&](cudnnBackendAttributeName_t name) { return infos[i].values<std::int64_t>(name, 1).at(0); };
+    const std::int64_t low = bound(CUDNN_ATTR_KNOB_INFO_MINIMUM_VALUE);
+    const std::int64_t high = bound(CUDNN_ATTR_KNOB_INFO_MAXIMUM_VALUE);
+    const std::int64_t stride = std::max<std::int64_t>(1, bound(CUDNN_ATTR_KNOB_INFO_STRIDE));
+    for (std::int64_t value = low; value <= std::min(high, low + (kMostValues - 1) * stride); value += stride) {
+      Descriptor choice(api, CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, "a knob's value");
+      choice.set(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, type).set(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, value).finalize();
+      Descriptor config(api, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, "an engine");
+      config.set(CUDNN_ATTR_ENGINECFG_ENGINE, engine[0]).set(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, choice);
+      if (config.try_finalize() != CUDNN_STATUS_SUCCESS) continue;
+      Offer variant{std::move(config), offer.engine, offer.exact, offer.native_graphs, {}};
+      variant.knobs = fmt::format(", knob {} at {}", static_cast<int>(type), value);
+      variants.push_back(std::move(variant));
+    }
+  }
+  return variants;
+}
+
+/// The heuristics' own choices that are exact, then each engine's variants.
+std::vector<Offer> exact_offers(const Cudnn& api, const PlanTarget& target, const ConvGraph& graph) {
+  std::vector<Offer> all, variants;
+  std::set<std::int64_t> varied;
+  for (Offer& offer : offers(api, target, graph, CUDNN_HEUR_MODE_A)) {
+    if (!offer.exact) continue;
+    if (varied.insert(offer.engine).second) {
+      for (Offer& variant : with_other_knobs(api, offer)) variants.push_back(std::move(variant));
+    }
+    all.push_back(std::move(offer));
+  }
+  std::move(variants.begin(), variants.end(), std::back_inserter(all));
   return all;
 }
 
@@ -116,10 +169,14 @@ void ConvPlan::execute(cudnnHandle_t handle, const ConvPointers& at) const {
   check_cudnn(api_, api_.execute(handle, plan_.get(), pack.get()), "to run a convolution");
 }
 
-std::vector<ConvForm> forms_of(const ConvTask& task) {
+std::vector<ConvForm> forms_of(const ConvTask& task, int code_bits) {
   if (task.geometry.spread_h != 1 || task.geometry.spread_w != 1) return {ConvForm::phases};
-  if (task.role == ConvRole::wide) return {ConvForm::whole, ConvForm::sliced};
-  return {ConvForm::whole};
+  std::vector<ConvForm> forms{ConvForm::whole};
+  if (task.role == ConvRole::wide) forms.push_back(ConvForm::sliced);
+  if (!half_is_exact(task, code_bits)) return forms;
+  std::vector<ConvForm> all = forms;
+  for (const ConvForm& form : forms) all.push_back(form.in_half());
+  return all;
 }
 
 PlanOutcome plan_conv(const Cudnn& api, const PlanTarget& target, const ConvTask& task, ConvForm form) {
@@ -144,7 +201,7 @@ PlanOutcome plan_conv(const Cudnn& api, const PlanTarget& target, const ConvTask
       }
       outcome.accepted = true;
       outcome.reason.clear();
-      outcome.engine = fmt::format("engine {}{}", offer.engine, offer.native_graphs ? ", native graphs" : "");
+      outcome.engine = offer.text();
       if (target.present()) {
         outcome.plan =
             std::make_shared<ConvPlan>(api, std::move(graph), std::move(plan), outcome.engine, offer.native_graphs);
@@ -153,6 +210,30 @@ PlanOutcome plan_conv(const Cudnn& api, const PlanTarget& target, const ConvTask
     }
   }
   return outcome;
+}
+
+std::vector<std::string> engine_choices(const Cudnn& api, const PlanTarget& target, const ConvTask& task,
+                                        ConvForm form) {
+  std::vector<std::string> texts;
+  if (!graph_refusal(task, form).empty()) return texts;
+  const ConvGraph graph = make_conv_graph(api, target, task, form);
+  for (const Offer& offer : exact_offers(api, target, graph)) texts.push_back(offer.text());
+  return texts;
+}
+
+std::vector<std::shared_ptr<const ConvPlan>> all_plans(const Cudnn& api, const PlanTarget& target, const ConvTask& task,
+                                                       ConvForm form, std::size_t most) {
+  std::vector<std::shared_ptr<const ConvPlan>> plans;
+  if (!target.present() || !graph_refusal(task, form).empty()) return plans;
+  const ConvGraph asked = make_conv_graph(api, target, task, form);
+  for (const Offer& offer : exact_offers(api, target, asked)) {
+    if (plans.size() >= most) break;
+    Descriptor plan(api, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, "a plan");
+    if (compile(target, offer, plan) != CUDNN_STATUS_SUCCESS) continue;
+    plans.push_back(std::make_shared<ConvPlan>(api, make_conv_graph(api, target, task, form), std::move(plan),
+                                               offer.text(), offer.native_graphs));
+  }
+  return plans;
 }
 
 std::shared_ptr<const ConvPlan> plan_from_json(const Cudnn& api, const PlanTarget& target, const ConvTask& task,

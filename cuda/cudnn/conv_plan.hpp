@@ -34,8 +34,9 @@ class ConvPlan {
   std::size_t workspace_bytes_ = 0;
 };
 
-/// Forms in which a task may be planned, best first: the ladder, whose last rung is the plain kernel.
-std::vector<ConvForm> forms_of(const ConvTask& task);
+/// Forms in which a task may be planned for weights of `code_bits`, best first: the ladder, whose last rung is the
+/// plain kernel.
+std::vector<ConvForm> forms_of(const ConvTask& task, int code_bits);
 
 /// What came of planning one task in one form.
 struct PlanOutcome {
@@ -51,6 +52,16 @@ struct PlanOutcome {
 /// (Winograd, FFT, reduced precision, converted inputs), and takes the first that cuDNN can compile. On a device that
 /// is only described, an engine counts as accepted when nothing but loading its code is left.
 PlanOutcome plan_conv(const Cudnn& api, const PlanTarget& target, const ConvTask& task, ConvForm form);
+
+/// Every exact engine that the heuristics name, then each of them with single knobs set otherwise: what there is to
+/// choose from, in words.
+std::vector<std::string> engine_choices(const Cudnn& api, const PlanTarget& target, const ConvTask& task,
+                                        ConvForm form);
+
+/// These choices, as far as the device can load them, at most `most`: what a tuner times. Empty on a device that is
+/// only described.
+std::vector<std::shared_ptr<const ConvPlan>> all_plans(const Cudnn& api, const PlanTarget& target, const ConvTask& task,
+                                                       ConvForm form, std::size_t most);
 
 /// The plan that `json` describes, for the same graph; nothing if cuDNN does not take it any more.
 std::shared_ptr<const ConvPlan> plan_from_json(const Cudnn& api, const PlanTarget& target, const ConvTask& task,

@@ -56,8 +56,7 @@ std::shared_ptr<cuda::Device> open_cuda_device(const CudaOptions& options) {
   QNUDGE_CUDA_CHECK(cudaSetDevice(usable->ordinal));
   const std::string identity = fmt::format("{}, {}.{}, {} bytes, driver {}", usable->name, usable->major, usable->minor,
                                            usable->memory_bytes, status.driver);
-  auto planner =
-      options.vendor ? cuda::make_cudnn_planner(identity, options.streams) : cuda::make_plain_planner("asked for");
+  auto planner = options.vendor ? cuda::make_cudnn_planner(identity, options) : cuda::make_plain_planner("asked for");
   std::string description =
       fmt::format("{}, CUDA {}, {}", usable->name, cuda::version_text(status.runtime), planner->description());
   return std::make_shared<cuda::CudaDevice>(std::move(description), options, std::move(planner));

@@ -5,13 +5,14 @@
 #include <string>
 
 #include "device_conv.hpp"
+#include "qnudge/cuda/devices.hpp"
 
 namespace qnudge::cuda {
 
 /// Convolutions by cuDNN on the current device where it takes them, by the plain kernel where it does not; the log says
-/// which and why. `device` tells devices apart among stored plans: name, capability, memory. Throws Error(kind device)
-/// if cuDNN cannot be used.
-std::unique_ptr<ConvPlanner> make_cudnn_planner(const std::string& device, int streams);
+/// which and why. With `options.autotune` the fastest of cuDNN's engines, timed once and remembered. `device` tells
+/// devices apart among stored plans: name, capability, memory. Throws Error(kind device) if cuDNN cannot be used.
+std::unique_ptr<ConvPlanner> make_cudnn_planner(const std::string& device, const CudaOptions& options);
 
 /// "9.19.0", or why there is none.
 std::string cudnn_description(bool& usable);

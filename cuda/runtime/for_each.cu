@@ -40,6 +40,16 @@ __global__ void __launch_bounds__(kThreads) sum_taps_kernel(std::int64_t count, 
   }
 }
 
+__global__ void __launch_bounds__(kThreads)
+    count_differing_kernel(const std::byte* a, const std::byte* b, std::int64_t bytes, std::int64_t* differing) {
+  const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * kThreads;
+  unsigned long long count = 0;
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < bytes; i += stride) {
+    count += a[i] != b[i] ? 1 : 0;
+  }
+  if (count > 0) atomicAdd(reinterpret_cast<unsigned long long*>(differing), count);
+}
+
 /// Enough blocks to fill any device several times over; the loop's stride does the rest.
 unsigned blocks_for(std::int64_t count) {
   constexpr std::int64_t kMaxBlocks = 65535;
@@ -66,6 +76,22 @@ void launch(const PlainConv& op, std::int64_t count, cudaStream_t stream) {
 }
 
 void launch(const PlainByteProduct& op, std::int64_t count, cudaStream_t stream) {
+  launch_op(op, count, stream);
+  QNUDGE_CUDA_CHECK(cudaGetLastError());
+}
+
+void launch(const RandomCodes& op, std::int64_t count, cudaStream_t stream) {
+  launch_op(op, count, stream);
+  QNUDGE_CUDA_CHECK(cudaGetLastError());
+}
+
+void count_differing(const std::byte* a, const std::byte* b, std::int64_t bytes, std::int64_t* differing,
+                     cudaStream_t stream) {
+  count_differing_kernel<<<blocks_for(bytes), kThreads, 0, stream>>>(a, b, bytes, differing);
+  QNUDGE_CUDA_CHECK(cudaGetLastError());
+}
+
+void launch(const HalfCodes& op, std::int64_t count, cudaStream_t stream) {
   launch_op(op, count, stream);
   QNUDGE_CUDA_CHECK(cudaGetLastError());
 }

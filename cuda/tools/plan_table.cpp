@@ -23,6 +23,7 @@ namespace {
 
 using nlohmann::json;
 
+constexpr int kCodeBits = 8;
 constexpr std::int64_t kCandidates[] = {32, 33, 1, 16, 64};
 
 const char* role_name(ConvRole role) {
@@ -46,12 +47,10 @@ std::map<std::string, json> read_record(const std::string& path) {
 /// Asks in the ladder's order: all candidates in one graph, then one at a time.
 json ask(const Cudnn& api, const PlanTarget& target, const ConvTask& task) {
   json answer = {{"form", "plain kernel"}, {"reason", ""}};
-  for (const ConvForm form : forms_of(task)) {
+  for (const ConvForm form : forms_of(task, kCodeBits)) {
     const PlanOutcome outcome = plan_conv(api, target, task, form);
     if (outcome.accepted) {
-      answer["form"] = form == ConvForm::whole    ? "one graph"
-                       : form == ConvForm::sliced ? "one candidate at a time"
-                                                  : "by phases";
+      answer["form"] = form_text(form);
       answer["engine"] = outcome.engine;
       return answer;
     }

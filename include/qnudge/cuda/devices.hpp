@@ -39,8 +39,9 @@ struct CudaOptions {
   std::int64_t images_per_chunk = 0;  ///< 0: chosen
   std::int64_t memory_bytes = 0;      ///< for the search of a layer; 0: most of what is free
   int streams = 4;
-  bool vendor = true;  ///< false: plain kernels only
-  bool graphs = true;  ///< false: generations are enqueued one by one instead of as one graph
+  bool vendor = true;     ///< false: plain kernels only
+  bool autotune = false;  ///< time cuDNN's engines once per convolution, and remember the fastest
+  bool graphs = true;     ///< false: generations are enqueued one by one instead of as one graph
 };
 
 /// The first usable device, for the engine. Throws Error(kind device) with CudaStatus::problem if there is none.

@@ -126,6 +126,40 @@ TEST_F(Deviceless, RefusalsAreNamed) {
   EXPECT_THAT(graph_refusal(task, ConvForm::whole), HasSubstr("2^31"));
 }
 
+TEST(HalfForms, AreOfferedInsideTheirBoundAlone) {
+  ConvTask task = task_of(ConvRole::wide, 2);  // 144 taps
+  const std::vector<ConvForm> all = {ConvForm::whole, ConvForm::sliced, ConvForm::whole.in_half(),
+                                     ConvForm::sliced.in_half()};
+  EXPECT_EQ(forms_of(task, 8), all);
+  for (const auto& [taps, bits, exact] :
+       {std::tuple{1023, 8, true}, {1024, 8, false}, {16383, 4, true}, {16384, 4, false}, {65535, 2, true}}) {
+    task.filter = {16, 1, 1, taps};
+    EXPECT_EQ(half_is_exact(task, bits), exact) << taps << " taps, " << bits << " bits";
+    EXPECT_EQ(forms_of(task, bits).size(), exact ? 4u : 2u);
+  }
+}
+
+TEST_F(Deviceless, HalfFormsPlanWithTheSameEpilogue) {
+  for (const auto& [role, candidates] : {std::pair{ConvRole::single, 1}, {ConvRole::wide, 5}, {ConvRole::shared, 3}}) {
+    const ConvTask task = task_of(role, candidates);
+    const std::string text = make_conv_graph(*api_, target(), task, ConvForm::whole.in_half()).text;
+    EXPECT_THAT(text, HasSubstr("t1 type2 "));
+    EXPECT_THAT(text, HasSubstr("t2 type2 "));
+    EXPECT_THAT(text, HasSubstr("t6 type3 "));
+    const PlanOutcome outcome = plan_conv(*api_, target(), task, ConvForm::whole.in_half());
+    EXPECT_TRUE(outcome.accepted) << task_text(task) << ": " << outcome.reason;
+  }
+}
+
+TEST_F(Deviceless, TunersHaveMoreThanTheHeuristicsToChooseFrom) {
+  const auto choices = engine_choices(*api_, target(), task_of(ConvRole::wide, 32), ConvForm::whole);
+  ASSERT_FALSE(choices.empty());
+  EXPECT_THAT(choices.front(), testing::Not(HasSubstr("knob"))) << "the heuristics come first";
+  EXPECT_THAT(choices, testing::Contains(HasSubstr("knob")));
+  EXPECT_EQ(std::set<std::string>(choices.begin(), choices.end()).size(), choices.size());
+  EXPECT_TRUE(all_plans(*api_, target(), task_of(ConvRole::wide, 32), ConvForm::whole, 8).empty());
+}
+
 TEST_F(Deviceless, BadDescriptionsAreRefusedInCudnnsWords) {
   EXPECT_THAT(message_of([&] { PlanTarget(*api_, "{"); }), HasSubstr("cuDNN refuses"));
   Descriptor tensor(*api_, CUDNN_BACKEND_TENSOR_DESCRIPTOR, "a tensor of nothing");
@@ -147,7 +181,7 @@ TEST_F(Deviceless, TransposedConvolutionsPlanByPhases) {
                               .pad_right = flat ? 0 : 2};
       task.geometry.spread_h = 2;
       task.geometry.spread_w = flat ? 1 : 2;
-      ASSERT_EQ(forms_of(task), std::vector{ConvForm::phases});
+      ASSERT_EQ(forms_of(task, 8).front(), ConvForm::phases);
       const PlanOutcome outcome = plan_conv(*api_, target(), task, ConvForm::phases);
       EXPECT_TRUE(outcome.accepted) << task_text(task) << ": " << outcome.reason;
     }
