@@ -49,10 +49,17 @@ json_string() {
 entries=() failed=0
 # Adds "name": value, the value being JSON already.
 add() { entries+=("$(json_string "$1"): $2"); }
-# Runs a step with a time limit; its stdout must be JSON, or becomes a string.
+# Runs a step with a time limit; its stdout must be JSON, or becomes a string. The whole ends within ten minutes: what
+# finds no time left is named and not run.
 step() {
-  local name=$1 limit=$2 code=0 begun=$SECONDS out
+  local name=$1 limit=$2 code=0 begun=$SECONDS out left=$((590 - SECONDS))
   shift 2
+  if ((left < 5)); then
+    say "$name: left out, no time"
+    add "$name" '"left out: no time"'
+    return
+  fi
+  if ((limit > left)); then limit=$left; fi
   say "$name"
   timeout --kill-after=10 "$limit" "$@" >"$work/out" 2>"$work/err" || code=$?
   out="$(cat "$work/out")"
@@ -95,20 +102,40 @@ for set in train=train test=t10k; do
 done
 tune=("$bin/qnudge" tune "$config" "${set_data[@]}" -q --json)
 bench=("$bin/qnudge" bench tuning "$config" "${set_data[@]}" --json)
-same_files='for f in history.jsonl tuned.onnx sensitivity.json reference.bin; do cmp "$0/first/$f" "$0/second/$f" || exit 1; done
+fit=("$bin/qnudge" tune configs/checks/gpu_recipes.json "${set_data[@]}" -q --json)
+same_files='for f in history.jsonl tuned.onnx sensitivity.json reference.bin; do
+  [[ ! -e "$0/first/$f" && ! -e "$0/second/$f" ]] || cmp "$0/first/$f" "$0/second/$f" || exit 1
+done
 echo "{\"equal\": true}"'
 
-step tests 420 "$bin/qnudge_gpu_tests" --gtest_brief=1 --gtest_output=json:"$work/tests.json"
+step tests 300 "$bin/qnudge_gpu_tests" --gtest_brief=1 --gtest_output=json:"$work/tests.json"
 if [[ -f "$work/tests.json" ]]; then add tests_report "$(cat "$work/tests.json")"; fi
 step check 120 "$bin/qnudge" check "$config" "${set_data[@]}" --backends "reference,host,$backend" --images 16 --json
 step tune_on_host 120 "${tune[@]}" --backend host --out "$work/first"
 step tune_on_device 120 "${tune[@]}" --backend "$backend" --out "$work/second"
 step same_files 10 bash -c "$same_files" "$work"
-rm -rf "$work/second"
-step tune_with_stored_plans 60 "${tune[@]}" --backend "$backend" --out "$work/second"
-step same_files_again 10 bash -c "$same_files" "$work"
-step bench_on_device 120 "${bench[@]}" --backend "$backend"
+# Stored plans, generations one by one, engines chosen by time, little memory: never another byte.
+again() {
+  local name=$1
+  shift
+  rm -rf "$work/second"
+  step "tune_$name" 90 "${tune[@]}" --backend "$backend" --out "$work/second" "$@"
+  step "same_files_$name" 10 bash -c "$same_files" "$work"
+}
+again with_stored_plans
+again one_by_one --set device.graphs=false
+again autotuned --set device.autotune=true
+again in_little_memory --set device.memory_mib=64 --set device.streams=1
+for recipe in best channel; do
+  rm -rf "$work/first" "$work/second"
+  step "tune_${recipe}_on_host" 90 "${fit[@]}" --set "recipe=$recipe" --backend host --out "$work/first"
+  step "tune_${recipe}_on_device" 90 "${fit[@]}" --set "recipe=$recipe" --backend "$backend" --out "$work/second"
+  step "same_files_$recipe" 10 bash -c "$same_files" "$work"
+done
+step bench_on_device 120 "${bench[@]}" --backend "$backend" --vary search.offspring=1,8,64,256 \
+  --vary device.streams=1,2 --vary device.graphs=false --vary device.autotune=true
 step bench_on_host 60 "${bench[@]}" --backend host
+if [[ "$backend" == cuda ]]; then step convolutions 120 "$bin/qnudge_conv_benchmark" 90; fi
 for tool in compute-sanitizer nsys ncu; do
   command -v "$tool" >/dev/null || add "$tool" '"not available on this machine"'
 done

@@ -14,11 +14,12 @@ namespace qnudge {
 namespace {
 
 constexpr std::array<BackendEntry, 3> kBackends = {{
-    {"cuda", kGpuSummary, [](int) { return make_gpu_backend(); }, gpu_problem},
-    {"host", "this processor, oneDNN", [](int threads) { return make_host_backend({.threads = threads}); },
+    {"cuda", kGpuSummary, [](const BackendOptions& options) { return make_gpu_backend(options.device); }, gpu_problem},
+    {"host", "this processor, oneDNN",
+     [](const BackendOptions& options) { return make_host_backend({.threads = options.threads}); },
      [] { return std::string(); }},
     {"reference", "plain integer loops, one thread: slow, the oracle of the others",
-     [](int) { return make_reference_backend(); }, [] { return std::string(); }},
+     [](const BackendOptions&) { return make_reference_backend(); }, [] { return std::string(); }},
 }};
 
 }  // namespace
@@ -33,12 +34,12 @@ std::vector<std::string> backend_names() {
   return names;
 }
 
-std::unique_ptr<Backend> make_backend(const std::string& name, int threads) {
+std::unique_ptr<Backend> make_backend(const std::string& name, const BackendOptions& options) {
   for (const BackendEntry& entry : kBackends) {
-    if (name == entry.name) return entry.make(threads);
+    if (name == entry.name) return entry.make(options);
     if (name != "auto") continue;
     const std::string problem = entry.problem();
-    if (problem.empty()) return entry.make(threads);
+    if (problem.empty()) return entry.make(options);
     if (gpu_built()) spdlog::info("backend '{}' is passed by: {}", entry.name, problem);
   }
   fail(ErrorKind::usage, "backend '{}': unknown; known are {}", name, fmt::join(backend_names(), ", "));

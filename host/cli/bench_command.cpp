@@ -7,6 +7,7 @@
 #include <CLI/Validators.hpp>
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <thread>
 
 #include "qnudge/cli/backends.hpp"
@@ -29,6 +30,13 @@ struct BenchOptions {
   std::vector<std::string> layers = {"all"};
   int generations = 4, repeats = 3;
   bool scaling = false;
+  std::vector<std::string> vary;  ///< KEY=VALUE,VALUE...
+};
+
+/// The same measurement with one key at another value.
+struct VariedTimes {
+  std::string setting;  ///< KEY=VALUE
+  TuningTimes times;
 };
 
 /// What was measured, with what.
@@ -37,6 +45,7 @@ struct BenchResult {
   TuningTimes times;
   std::optional<TuningTimes> one_thread;
   std::int64_t peak_bytes = 0;
+  std::vector<VariedTimes> varied;
 };
 
 std::vector<int> chosen_layers(const IntNetwork& network, const std::vector<std::string>& names) {
@@ -64,7 +73,7 @@ std::int64_t peak_memory_bytes() {
 
 BenchResult measure(const BenchOptions& options, const Config& config) {
   const auto threads = static_cast<int>(config.threads);
-  const auto backend = make_backend(config.backend, threads);
+  const auto backend = make_backend(config.backend, BackendOptions::of(config));
   const auto graph = load_graph(config);
   const Datasets data = open_datasets(config.data);
   Config lean = config;
@@ -85,10 +94,27 @@ BenchResult measure(const BenchOptions& options, const Config& config) {
   result.peak_bytes = peak_memory_bytes();
   if (options.scaling) {
     spdlog::info("again with one thread");
-    const auto single = make_backend(config.backend, 1);
+    const auto single = make_backend(config.backend, {.threads = 1, .device = config.device});
     result.one_thread = time_tuning(network, *open_session(*single, network), images, population_options(config), plan);
   }
   return result;
+}
+
+std::string varied_text(const std::vector<VariedTimes>& varied) {
+  if (varied.empty()) return {};
+  TextTable table({{"setting", TextTable::Align::left},
+                   {"offspring"},
+                   {"images"},
+                   {"candidate-images/s"},
+                   {"times plain inference"},
+                   {"mutation %"}});
+  for (const auto& [setting, times] : varied) {
+    const double rate = times.candidate_images_per_second();
+    table.add({setting, count_text(times.offspring), count_text(times.images), rate_text(rate),
+               fmt::format("{:.2f}", rate / times.inference_images_per_second()),
+               fmt::format("{:.2f}", 100 * times.mutation_share())});
+  }
+  return "\n" + table.text();
 }
 
 std::string bench_text(const BenchResult& result) {
@@ -121,7 +147,7 @@ std::string bench_text(const BenchResult& result) {
     text += fmt::format("one thread      {} candidate-images/s; all threads are {:.2f} times that\n", rate_text(single),
                         times.candidate_images_per_second() / single);
   }
-  return text;
+  return text + varied_text(result.varied);
 }
 
 std::string bench_json(const BenchOptions& options, const Config& config, const BenchResult& result) {
@@ -150,12 +176,48 @@ std::string bench_json(const BenchOptions& options, const Config& config, const 
                               {"evaluate_seconds", layer.evaluate_seconds},
                               {"select_seconds", layer.select_seconds}});
   }
+  json["varied"] = Json::array();
+  for (const auto& [setting, varied] : result.varied) {
+    json["varied"].push_back({{"setting", setting},
+                              {"offspring", varied.offspring},
+                              {"images", varied.images},
+                              {"candidate_images_per_second", varied.candidate_images_per_second()},
+                              {"inference_images_per_second", varied.inference_images_per_second()},
+                              {"mutation_share", varied.mutation_share()}});
+  }
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
 }
 
+/// KEY=VALUE of every value that the options want tried.
+std::vector<std::string> settings_of(const std::vector<std::string>& vary) {
+  std::vector<std::string> settings;
+  for (const std::string& text : vary) {
+    const std::size_t equals = text.find('=');
+    require(equals != std::string::npos && equals > 0 && equals + 1 < text.size(), ErrorKind::usage,
+            "--vary: '{}' is not KEY=VALUE,VALUE...", text);
+    std::istringstream values(text.substr(equals + 1));
+    for (std::string value; std::getline(values, value, ',');) settings.push_back(text.substr(0, equals + 1) + value);
+  }
+  return settings;
+}
+
+std::vector<VariedTimes> measure_varied(const BenchOptions& options) {
+  std::vector<VariedTimes> varied;
+  for (const std::string& setting : settings_of(options.vary)) {
+    spdlog::info("again with {}", setting);
+    BenchOptions other = options;
+    other.scaling = false;
+    other.run.overrides.push_back(setting);
+    varied.push_back({setting, measure(other, load_config(other.run)).times});
+  }
+  return varied;
+}
+
 int run_tuning_bench(const BenchOptions& options, Terminal& terminal, const OutputOptions& output) {
+  settings_of(options.vary);  // a mistake shows before an hour of measuring
   const Config config = load_config(options.run);
-  const BenchResult result = measure(options, config);
+  BenchResult result = measure(options, config);
+  result.varied = measure_varied(options);
   terminal.out() << (output.json ? bench_json(options, config, result) : bench_text(result));
   return 0;
 }
@@ -177,6 +239,9 @@ Action add_tuning_bench(CLI::App& app) {
       ->type_name("N")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
+  app.add_option("--vary", options->vary, "Measure again with a key at each of these values; can be given repeatedly")
+      ->type_name("KEY=VALUE,VALUE...")
+      ->allow_extra_args(false);
   app.add_flag("--scaling", options->scaling, "Measure with one thread too");
   return [options](Terminal& terminal, const OutputOptions& output) {
     return run_tuning_bench(*options, terminal, output);

@@ -60,7 +60,7 @@ int run_check(const CheckOptions& options, Terminal& terminal, const OutputOptio
   require(options.backends.size() >= 2, ErrorKind::usage, "--backends: one backend; a comparison needs at least two");
   std::vector<std::unique_ptr<Backend>> backends;
   for (const std::string& name : options.backends) {
-    backends.push_back(make_backend(name, std::max(options.run.threads, 0)));
+    backends.push_back(make_backend(name, {.threads = std::max(options.run.threads, 0)}));
   }
   const Subject subject = load_subject(options);
   spdlog::info("comparing {} on {} images", fmt::join(options.backends, ", "), subject.images.count);

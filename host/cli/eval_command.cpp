@@ -172,7 +172,7 @@ int run_eval(const EvalOptions& options, Terminal& terminal, const OutputOptions
   run.config = config_for_model(run.config, options.model);
   TestSet test;
   test.config = load_config(run);
-  const auto backend = make_backend(test.config.backend, static_cast<int>(test.config.threads));
+  const auto backend = make_backend(test.config.backend, BackendOptions::of(test.config));
   test.data = open_datasets(test.config.data);
   test.indices = test_indices(test.config, test.data, options.limit);
   spdlog::info("data   {}", test.data.test->description());

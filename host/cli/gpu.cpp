@@ -23,8 +23,12 @@ bool gpu_built() {
   return true;
 }
 
-std::unique_ptr<Backend> make_gpu_backend() {
-  return make_cuda_backend();
+std::unique_ptr<Backend> make_gpu_backend(const DeviceConfig& config) {
+  return make_cuda_backend({.images_per_chunk = config.images,
+                            .memory_bytes = config.memory_mib * 1048576,
+                            .streams = static_cast<int>(config.streams),
+                            .autotune = config.autotune,
+                            .graphs = config.graphs});
 }
 
 std::string gpu_problem() {
@@ -64,7 +68,7 @@ bool gpu_built() {
   return false;
 }
 
-std::unique_ptr<Backend> make_gpu_backend() {
+std::unique_ptr<Backend> make_gpu_backend(const DeviceConfig&) {
   fail(ErrorKind::device, "backend 'cuda': {}; use --backend host", gpu_problem());
 }
 

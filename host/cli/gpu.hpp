@@ -6,6 +6,7 @@
 #include <string>
 
 #include "qnudge/backend/backend.hpp"
+#include "qnudge/config/config.hpp"
 
 /// The CUDA backend as the command line sees it, whether this build has it or not.
 namespace qnudge {
@@ -14,7 +15,7 @@ inline constexpr const char* kGpuSummary = "NVIDIA GPU, cuDNN";
 
 bool gpu_built();
 /// Throws Error(kind device) with the reason where there is no usable device, or none can be built in.
-std::unique_ptr<Backend> make_gpu_backend();
+std::unique_ptr<Backend> make_gpu_backend(const DeviceConfig& config);
 /// Why "auto" must pass the GPU by, one sentence; empty if it need not.
 std::string gpu_problem();
 

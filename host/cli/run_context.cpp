@@ -31,7 +31,7 @@ RunContext load_run(const RunOptions& options) {
   TuneRequest& request = run.request;
   request.config = load_config(options);
   const auto threads = static_cast<int>(request.config.threads);
-  run.backend = make_backend(request.config.backend, threads);
+  run.backend = make_backend(request.config.backend, BackendOptions::of(request.config));
   run.graph = load_graph(request.config);
   const Datasets data = open_datasets(request.config.data);
   for (const auto& dataset : {data.train, data.test}) {

@@ -22,7 +22,8 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
-/// Times of one pass through a layer's search.
+/// Times of one pass through a layer's search. Where a backend replays what it has recorded, the phases are told apart
+/// by repeating without one of them.
 LayerTiming time_layer_once(Session& session, int layer, const ImagesHandle& images, const PopulationOptions& options,
                             std::span<const std::int16_t> targets, int generations) {
   LayerTiming timing;
@@ -41,9 +42,20 @@ LayerTiming time_layer_once(Session& session, int layer, const ImagesHandle& ima
       timing.select_seconds += seconds_of([&] { search->select(); }) / generations;
     });
   });
-  if (calls < generations) {  // recorded once and replayed: only the whole can be timed from here
-    timing.mutate_seconds = timing.select_seconds = 0;
-    timing.evaluate_seconds = whole / generations;
+  if (calls < generations) {  // recorded once and replayed
+    const auto seconds_each = [&](bool mutate) {
+      const std::int32_t limit = search->save().generation + generations;
+      const double seconds = seconds_of([&] {
+        search->repeat(limit, never, [&] {
+          for (std::int32_t chunk = 0; mutate && chunk < search->chunks(); ++chunk) search->mutate(chunk);
+          search->select();
+        });
+      });
+      return seconds / generations;
+    };
+    timing.select_seconds = seconds_each(false);
+    timing.mutate_seconds = std::max(0.0, seconds_each(true) - timing.select_seconds);
+    timing.evaluate_seconds = std::max(0.0, whole / generations - timing.select_seconds - timing.mutate_seconds);
   }
   return timing;
 }

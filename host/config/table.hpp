@@ -106,6 +106,19 @@ void describe(Visitor& v, StopConfig& s) {
 }
 
 template <class Visitor>
+void describe(Visitor& v, DeviceConfig& d) {
+  using enum Role;
+  v.integer({"memory_mib", incidental, "cuda: device memory for the search of a layer; 0: most of what is free"},
+            d.memory_mib, 0, 1 << 20);
+  v.integer({"images", incidental, "cuda: images evaluated together; 0: as many as fit and fill the device"}, d.images,
+            0, kMaxImagesPerSet);
+  v.integer({"streams", incidental, "cuda: chunks of images at work at the same time"}, d.streams, 1, 64);
+  v.flag({"autotune", incidental, "cuda: time cuDNN's engines once per convolution, and remember the fastest"},
+         d.autotune);
+  v.flag({"graphs", incidental, "cuda: all generations of a layer as one launch; false: one by one"}, d.graphs);
+}
+
+template <class Visitor>
 void describe(Visitor& v, Config& c) {
   using enum Role;
   constexpr std::uint64_t kAnySeed = std::numeric_limits<std::uint64_t>::max();
@@ -127,6 +140,7 @@ void describe(Visitor& v, Config& c) {
   v.choice({"backend", incidental, "what computes; auto: the fastest one there is"}, c.backend,
            {"auto", "host", "reference", "cuda"});
   v.integer({"threads", incidental, "threads on the host; 0: one per core"}, c.threads, 0, 1024);
+  v.object({"device", optional, ""}, c.device);
   v.integer({"checkpoint_generations", incidental, "also save every so many generations; 0: after each layer"},
             c.checkpoint_generations, 0, kMaxGenerations);
 }

@@ -241,6 +241,13 @@ TEST(Bench, MeasuresEveryLayer) {
   EXPECT_GT(result["one_thread_candidate_images_per_second"], 0);
   EXPECT_GE(result["mutation_share"], 0);
   EXPECT_LE(result["mutation_share"], 1);
+  const json varied = json_of(run({"bench", "tuning", disk.config(), "--layers", "fc", "--generations", "1",
+                                   "--repeats", "1", "--vary", "search.offspring=1,3", "--json"}))["varied"];
+  ASSERT_EQ(varied.size(), 2u);
+  EXPECT_EQ(varied[1]["setting"], "search.offspring=3");
+  EXPECT_EQ(varied[1]["offspring"], 3);
+  EXPECT_GT(varied[0]["candidate_images_per_second"], 0);
+  EXPECT_EQ(run({"bench", "tuning", disk.config(), "--vary", "search.offspring"}).code, 2);
   const Said one = run({"bench", "tuning", disk.config(), "--layers", "fc", "--generations", "1", "--repeats", "1"});
   EXPECT_EQ(one.code, 0) << one.err;
   EXPECT_THAT(one.out, HasSubstr("fc"));

@@ -136,9 +136,9 @@ TEST(Usage, UnwritableOutputExitsWithTwo) {
 }
 
 TEST(Backends, AutoPicksTheHostAndUnknownNamesAreRefused) {
-  EXPECT_EQ(make_backend("auto", 1)->name(), "host");
-  EXPECT_EQ(make_backend("reference", 1)->name(), "reference");
-  EXPECT_THROW(make_backend("gpu", 1), Error);
+  EXPECT_EQ(make_backend("auto", {.threads = 1})->name(), "host");
+  EXPECT_EQ(make_backend("reference", {.threads = 1})->name(), "reference");
+  EXPECT_THROW(make_backend("gpu", {.threads = 1}), Error);
 }
 
 }  // namespace

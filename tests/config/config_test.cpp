@@ -42,6 +42,7 @@ TEST(Config, LayersInheritTheGridWhereverItStands) {
 std::string everything() {
   return R"({"model": "m \u00e4.onnx", "input_height": 7, "input_width": 9, "protocol": "paper", "seed": 18446744073709551615,
     "out": "o", "backend": "reference", "threads": 3, "checkpoint_generations": 11,
+    "device": {"memory_mib": 2048, "images": 5, "streams": 7, "autotune": true, "graphs": false},
     "data": {"format": "cifar100", "train_images": ["a", "b"], "test_images": ["c", "d"], "classes": 20,
              "mean": [0.1, 0.2, 0.30000000000000004], "std": [0.4, 0.5, 0.6], "calibration": 1, "fitness": 2, "gate": 3,
              "test": 4},
@@ -77,7 +78,7 @@ TEST(Config, ResolvedTextHoldsEveryKey) {
 TEST(Config, FingerprintFollowsResultsOnly) {
   const std::string base = result_fingerprint(minimal_config());
   EXPECT_EQ(base.size(), 32u);
-  for (const char* same : {"out=elsewhere", "backend=reference", "threads=7", "search.chunk=5",
+  for (const char* same : {"out=elsewhere", "backend=reference", "threads=7", "search.chunk=5", "device.streams=9",
                            "checkpoint_generations=9", "stop.seconds=30", "recipe=best", "seed=1", "data.classes=10"}) {
     EXPECT_EQ(result_fingerprint(minimal_config("", {same})), base) << same;
   }

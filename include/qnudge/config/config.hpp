@@ -72,6 +72,16 @@ struct StopConfig {
   friend bool operator==(const StopConfig&, const StopConfig&) = default;
 };
 
+/// How the CUDA backend uses its GPU; never what comes out.
+struct DeviceConfig {
+  std::int64_t memory_mib = 0;  ///< for the search of a layer; 0: most of what is free
+  std::int64_t images = 0;      ///< per chunk; 0: chosen
+  std::int64_t streams = 4;
+  bool autotune = false;  ///< time cuDNN's engines once per convolution
+  bool graphs = true;     ///< all generations of a layer as one launch
+  friend bool operator==(const DeviceConfig&, const DeviceConfig&) = default;
+};
+
 struct Config {
   std::string recipe = "best";  ///< "paper", "channel", "best": gave `search` its defaults
   std::string model;
@@ -85,6 +95,7 @@ struct Config {
   std::string out;                          ///< run folder; empty: runs/<config file name>
   std::string backend = "auto";             ///< "auto", "host", "reference", "cuda"
   std::int64_t threads = 0;                 ///< 0: all cores
+  DeviceConfig device;
   std::int64_t checkpoint_generations = 0;  ///< also checkpoint within a layer every N generations; 0: at layer ends
   friend bool operator==(const Config&, const Config&) = default;
 };
@@ -107,7 +118,7 @@ SearchConfig recipe_search(std::string_view recipe);
 std::string resolved_json(const Config& config);
 
 /// Fingerprint of all that decides a result: everything but recipe (the keys it stands
-/// for count), out, backend, threads, search.chunk, checkpoint_generations and stop.seconds.
+/// for count), out, backend, threads, device, search.chunk, checkpoint_generations and stop.seconds.
 std::string result_fingerprint(const Config& config);
 
 /// One documented key, e.g. {"search.rate", "number", "0.02", "0..1", "..."}; configs/README.md must list them all.
