@@ -92,9 +92,9 @@ struct Config {
   StopConfig stop;
   std::string protocol = "held_out";  ///< "held_out", "paper" (leaky)
   std::uint64_t seed = 1;
-  std::string out;                          ///< run folder; empty: runs/<config file name>
-  std::string backend = "auto";             ///< "auto", "host", "reference", "cuda"
-  std::int64_t threads = 0;                 ///< 0: all cores
+  std::string out;               ///< run folder; empty: runs/<config file name>
+  std::string backend = "auto";  ///< "auto", "host", "reference", "cuda"
+  std::int64_t threads = 0;      ///< 0: all cores
   DeviceConfig device;
   std::int64_t checkpoint_generations = 0;  ///< also checkpoint within a layer every N generations; 0: at layer ends
   friend bool operator==(const Config&, const Config&) = default;
