@@ -41,7 +41,7 @@ std::vector<T> repeated(const std::vector<T>& values, std::int64_t candidates) {
 EngineChannelSearch::EngineChannelSearch(const DeviceNetwork& network, int layer, const DeviceImages& images,
                                          const LayerTargets& targets, const ChannelOptions& options,
                                          std::span<const std::int16_t> residual_targets, const EngineOptions& engine)
-    : RecordedSearch(network.device()),
+    : RecordedSearch(network.device(), network.description().layer(layer).name),
       layer_(network.description().layer(layer)),
       float_output_(is_float_output(network.description(), layer_)),
       epilogue_(epilogue_of(network.description(), layer_)),

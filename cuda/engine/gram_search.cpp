@@ -16,7 +16,7 @@ std::size_t at(std::int64_t i) {
 
 EngineGramSearch::EngineGramSearch(const DeviceNetwork& network, int layer, const GramForm& form,
                                    const GramOptions& options)
-    : RecordedSearch(network.device()),
+    : RecordedSearch(network.device(), network.description().layer(layer).name),
       start_codes_(network.description().layer(layer).params.codes),
       order_(form.order),
       frozen_(form.frozen),

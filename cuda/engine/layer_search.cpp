@@ -26,7 +26,7 @@ std::vector<float> repeated(const std::vector<float>& values, std::int64_t candi
 EngineSearch::EngineSearch(const DeviceNetwork& network, int layer, std::shared_ptr<const DeviceImages> images,
                            const PopulationOptions& options, std::span<const std::int16_t> residual_targets,
                            const EngineOptions& engine)
-    : RecordedSearch(network.device()),
+    : RecordedSearch(network.device(), network.description().layer(layer).name),
       network_(network),
       images_(std::move(images)),
       plan_(make_layer_plan(network.description(), layer)),

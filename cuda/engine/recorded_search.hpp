@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -17,7 +19,9 @@ class RecordedSearch : public LayerSearch {
   const Mailbox& mailbox() const override { return log_.mailbox(); }
 
  protected:
-  explicit RecordedSearch(Device& device) : device_(device), log_(device) {}
+  /// `layer`: its name, for profilers.
+  RecordedSearch(Device& device, const std::string& layer)
+      : device_(device), log_(device), span_(device.annotate("layer " + layer)) {}
   /// What is being recorded. Throws Error(kind internal) outside of `repeat`.
   Program& recorded() const;
 
@@ -26,6 +30,7 @@ class RecordedSearch : public LayerSearch {
 
  private:
   Program* recording_ = nullptr;
+  std::shared_ptr<void> span_;
 };
 
 }  // namespace qnudge::cuda

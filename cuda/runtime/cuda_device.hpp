@@ -4,6 +4,7 @@
 #include <array>
 #include <memory>
 
+#include "nvtx_range.hpp"
 #include "program_runner.hpp"
 #include "qnudge/cuda/device.hpp"
 #include "qnudge/cuda/devices.hpp"
@@ -27,11 +28,13 @@ class CudaDevice : public Device {
   /// As one graph; program by program where the device cannot have it as a graph, with a warning.
   std::int32_t repeat(const Program& program, std::int32_t times, const StopFlag& stop) override;
   std::int64_t sum(const std::int64_t* values, std::int64_t count) override;
+  std::shared_ptr<void> annotate(const std::string& name) override { return std::make_shared<NvtxSpan>(name.c_str()); }
   void wait() override;
 
  private:
   std::int32_t repeat_eagerly(const Program& program, std::int32_t times, const StopFlag& stop);
 
+  const NvtxSpan run_{"run"};
   const std::string description_;
   bool graphs_;
   const std::unique_ptr<ConvPlanner> planner_;

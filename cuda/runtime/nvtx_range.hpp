@@ -14,4 +14,16 @@ class NvtxRange {
   ~NvtxRange() { nvtxRangePop(); }
 };
 
+/// A span that may end in any order with others: of a run, or of a layer.
+class NvtxSpan {
+ public:
+  explicit NvtxSpan(const char* name) : id_(nvtxRangeStartA(name)) {}
+  NvtxSpan(const NvtxSpan&) = delete;
+  NvtxSpan& operator=(const NvtxSpan&) = delete;
+  ~NvtxSpan() { nvtxRangeEnd(id_); }
+
+ private:
+  nvtxRangeId_t id_;
+};
+
 }  // namespace qnudge::cuda

@@ -48,6 +48,8 @@ class Device {
   virtual std::int32_t repeat(const Program& program, std::int32_t times, const StopFlag& stop) = 0;
   /// Sum of `count` integers, after everything enqueued before.
   virtual std::int64_t sum(const std::int64_t* values, std::int64_t count) = 0;
+  /// A span that profilers show under `name`, until what is returned is dropped.
+  virtual std::shared_ptr<void> annotate(const std::string& name) = 0;
   /// Waits for everything enqueued before; throws Error(kind device) if the device reports that something failed.
   virtual void wait() = 0;
 };

@@ -33,6 +33,7 @@ class EmulatedDevice : public Device {
   void run(const Program& program) override;
   std::int32_t repeat(const Program& program, std::int32_t times, const StopFlag& stop) override;
   std::int64_t sum(const std::int64_t* values, std::int64_t count) override;
+  std::shared_ptr<void> annotate(const std::string&) override { return nullptr; }
   void wait() override {}
 
   std::size_t bytes_in_use() const { return *used_; }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "emulated_device.hpp"
+#include "qnudge/core/error.hpp"
 #include "qnudge/cuda/engine.hpp"
 #include "support/toy_problem.hpp"
 
@@ -44,6 +45,44 @@ TEST(EngineTune, WritesTheSameBytesAsTheHost) {
     for (const char* file : {"tuned.onnx", "history.jsonl", "sensitivity.json", "reference.bin"}) {
       EXPECT_EQ(contents(folder / "engine" / file), contents(folder / "host" / file)) << c.name << ", " << file;
       EXPECT_FALSE(contents(folder / "host" / file).empty());
+    }
+  }
+}
+
+/// A device that is lost in the middle of the nth layer's search.
+class LosableDevice : public test::EmulatedDevice {
+ public:
+  LosableDevice(int searches) : EmulatedDevice({}), left_(searches) {}
+  std::int32_t repeat(const Program& program, std::int32_t times, const StopFlag& stop) override {
+    if (left_-- > 0) return EmulatedDevice::repeat(program, times, stop);
+    EmulatedDevice::repeat(program, 1, stop);
+    fail(ErrorKind::device, "the device stopped");
+  }
+
+ private:
+  int left_;
+};
+
+TEST(EngineTune, ARunWhoseDeviceWasLostGoesOnToTheSameBytes) {
+  for (const char* strategy : {"layer", "gram"}) {
+    for (int searches = 0; searches < 5; ++searches) {
+      const TemporaryFolder folder;
+      ToyProblem toy;
+      toy.config.search.strategy = strategy;
+      toy.config.checkpoint_generations = 4;
+      toy.tune(folder / "whole");
+      toy.backend = make_engine(std::make_shared<LosableDevice>(searches), {});
+      try {
+        toy.tune(folder / "lost");
+        FAIL() << "the device was not lost";
+      } catch (const Error& e) {
+        EXPECT_EQ(e.kind(), ErrorKind::device);
+      }
+      toy.backend = make_engine(std::make_shared<test::EmulatedDevice>(test::EmulationOptions{}), {});
+      toy.tune(folder / "lost", true);
+      for (const char* file : {"tuned.onnx", "history.jsonl"}) {
+        EXPECT_EQ(contents(folder / "lost" / file), contents(folder / "whole" / file)) << strategy << " " << searches;
+      }
     }
   }
 }
