@@ -92,6 +92,8 @@ if ! usable; then
   exit 4
 fi
 
+# Idle threads must not burn what others could use.
+export OMP_WAIT_POLICY=passive
 export QNUDGE_PLAN_CACHE="$work/plans"
 config="configs/checks/gpu.json"
 set_data=()
