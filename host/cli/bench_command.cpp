@@ -15,6 +15,8 @@
 #include "qnudge/cli/quality_bench.hpp"
 #include "qnudge/cli/tuning_bench.hpp"
 #include "qnudge/core/error.hpp"
+#include "qnudge/data/readers.hpp"
+#include "qnudge/quant/residual.hpp"
 #include "qnudge/report/format.hpp"
 #include "qnudge/report/table.hpp"
 #include "qnudge/report/version.hpp"
@@ -27,6 +29,8 @@ using Json = nlohmann::ordered_json;
 
 struct BenchOptions {
   RunOptions run;
+  std::string strategy = "layer";
+  bool noise = false;
   std::vector<std::string> layers = {"all"};
   int generations = 4, repeats = 3;
   bool scaling = false;
@@ -71,31 +75,74 @@ std::int64_t peak_memory_bytes() {
   return std::int64_t{1024} * usage.ru_maxrss;
 }
 
-BenchResult measure(const BenchOptions& options, const Config& config) {
+/// The config's images, or noise in as many as it asks for.
+Datasets bench_data(const BenchOptions& options, const Config& config, const Graph& graph) {
+  if (!options.noise) return open_datasets(config.data);
+  const DataConfig& d = config.data;
+  const std::int64_t classes = graph.output_shape().size();
+  return {random_images(graph.input_shape(), std::max(d.calibration, d.fitness) + d.gate, classes, config.seed),
+          random_images(graph.input_shape(), 1, classes, config.seed + 1)};
+}
+
+/// What the chosen strategy works on, ready to be timed with any backend.
+struct BenchProblem {
+  const Config& config;
+  const Prepared& prepared;
+  ImageSet images;
+
+  TuningTimes time(Backend& backend, const BenchPlan& plan) const {
+    const std::unique_ptr<Session> session = open_session(backend, prepared.network);
+    const ImagesHandle resident = session->upload(images);
+    const auto open = [&](int layer) { return open_search(*session, resident, layer); };
+    return time_tuning(prepared.network, *session, resident, config.search.offspring, open, plan);
+  }
+  std::unique_ptr<LayerSearch> open_search(Session& session, const ImagesHandle& resident, int layer) const {
+    const Layer& l = prepared.network.layer(layer);
+    const SearchConfig& search = config.search;
+    const auto residual = search.mutation == "residual" ? residual_targets(l, l.params) : std::vector<std::int16_t>{};
+    if (search.strategy == "layer") return session.prepare(layer, resident, population_options(config), residual);
+    const LayerTargets targets = layer_targets(prepared, config.seed, layer);
+    if (search.strategy == "channel") {
+      return session.prepare_channels(layer, resident, targets, channel_options(config), residual);
+    }
+    const GramSums sums = session.gram_sums(layer, resident, targets);
+    return session.prepare_gram(layer,
+                                make_gram_form(prepared.network, l, l.params, sums, targets.exponent, search.damping),
+                                gram_options(config));
+  }
+};
+
+BenchResult measure(const BenchOptions& options, Config config) {
   const auto threads = static_cast<int>(config.threads);
   const auto backend = make_backend(config.backend, BackendOptions::of(config));
   const auto graph = load_graph(config);
-  const Datasets data = open_datasets(config.data);
-  Config lean = config;
-  lean.data.test = 1;  // nothing is evaluated on test images
-  Prepared prepared = prepare_network(lean, *graph, *data.train, *data.test, make_float_pass(graph, threads), {});
-  IntNetwork& network = prepared.network;
-  const std::vector<LayerParams> params = nearest_params(network, config.quant);
-  for (std::size_t l = 0; l < params.size(); ++l) network.layers[l].params = params[l];
+  const Datasets data = bench_data(options, config, *graph);
+  config.data.test = 1;  // nothing is evaluated on test images
+  config.search.strategy = options.strategy;
+  config.search.start = "nearest";
+  Prepared prepared = prepare_network(config, *graph, *data.train, *data.test, make_float_pass(graph, threads), {});
+  const std::vector<LayerParams> params = nearest_params(prepared.network, config.quant);
+  for (std::size_t l = 0; l < params.size(); ++l) prepared.network.layers[l].params = params[l];
   const Splits& splits = prepared.splits;
-  const ImageSet images = make_image_set(network, splits.fitness_from_test ? *data.test : *data.train, splits.fitness,
-                                         &prepared.reference.fitness);
-  const BenchPlan plan{
-      .layers = chosen_layers(network, options.layers), .generations = options.generations, .repeats = options.repeats};
-  spdlog::info("{}: layers {}, offspring {}, images {}, generations {}, repeats {}", backend->device(),
-               plan.layers.size(), config.search.offspring, images.count, plan.generations, plan.repeats);
+  const bool fitness = options.strategy == "layer";
+  const BenchProblem problem{config, prepared,
+                             fitness
+                                 ? make_image_set(prepared.network, splits.fitness_from_test ? *data.test : *data.train,
+                                                  splits.fitness, &prepared.reference.fitness)
+                                 : make_image_set(prepared.network, *data.train, splits.calibration, nullptr)};
+  const BenchPlan plan{.layers = chosen_layers(prepared.network, options.layers),
+                       .generations = options.generations,
+                       .repeats = options.repeats};
+  spdlog::info("{}: strategy {}, layers {}, offspring {}, images {}, generations {}, repeats {}", backend->device(),
+               options.strategy, plan.layers.size(), config.search.offspring, problem.images.count, plan.generations,
+               plan.repeats);
   BenchResult result{.device = backend->device(), .times = {}, .one_thread = {}};
-  result.times = time_tuning(network, *open_session(*backend, network), images, population_options(config), plan);
+  result.times = problem.time(*backend, plan);
   result.peak_bytes = peak_memory_bytes();
   if (options.scaling) {
     spdlog::info("again with one thread");
     const auto single = make_backend(config.backend, {.threads = 1, .device = config.device});
-    result.one_thread = time_tuning(network, *open_session(*single, network), images, population_options(config), plan);
+    result.one_thread = problem.time(*single, plan);
   }
   return result;
 }
@@ -126,12 +173,14 @@ std::string bench_text(const BenchResult& result) {
                    {"mutate ms"},
                    {"evaluate ms"},
                    {"select ms"},
-                   {"prefix ms"}});
+                   {"prefix ms"},
+                   {"start ms"}});
   const auto population = static_cast<double>(times.images * times.offspring);
   for (const LayerTiming& layer : times.layers) {
     table.add({layer.name, rate_text(population / layer.generation_seconds()), milliseconds(layer.generation_seconds()),
                milliseconds(layer.mutate_seconds), milliseconds(layer.evaluate_seconds),
-               milliseconds(layer.select_seconds), milliseconds(layer.prepare_seconds)});
+               milliseconds(layer.select_seconds), milliseconds(layer.prepare_seconds),
+               milliseconds(layer.start_seconds)});
   }
   std::string text = fmt::format("{}\n{} offspring x {} images per generation\n\n{}\n", result.device, times.offspring,
                                  count_text(times.images), table.text());
@@ -140,6 +189,7 @@ std::string bench_text(const BenchResult& result) {
   text += fmt::format("plain inference {} images/s by the same executor; tuning is {:.2f} times that\n",
                       rate_text(times.inference_images_per_second()),
                       times.candidate_images_per_second() / times.inference_images_per_second());
+  text += fmt::format("once per layer  {:.2f} s over all these layers, prefix and start\n", times.once_seconds());
   text += fmt::format("mutation        {:.2f} % of a generation's time\n", 100 * times.mutation_share());
   text += fmt::format("peak memory     {}\n", bytes_text(result.peak_bytes));
   if (result.one_thread) {
@@ -156,12 +206,14 @@ std::string bench_json(const BenchOptions& options, const Config& config, const 
                {"config", options.run.config},
                {"model", config.model},
                {"device", result.device},
+               {"strategy", options.strategy},
                {"offspring", times.offspring},
                {"images", times.images},
                {"generations", options.generations},
                {"repeats", options.repeats},
                {"candidate_images_per_second", times.candidate_images_per_second()},
                {"inference_images_per_second", times.inference_images_per_second()},
+               {"once_seconds", times.once_seconds()},
                {"mutation_share", times.mutation_share()},
                {"peak_memory_bytes", result.peak_bytes}};
   if (result.one_thread) {
@@ -226,6 +278,12 @@ Action add_tuning_bench(CLI::App& app) {
   const auto options = std::make_shared<BenchOptions>();
   add_config_options(app, options->run);
   add_backend_option(app, options->run);
+  app.add_option("--strategy", options->strategy,
+                 "What is searched; gram starts by descent, which counts once per layer")
+      ->type_name("NAME")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"layer", "channel", "gram"}));
+  app.add_flag("--noise", options->noise, "Noise for images: the config's data files are not read");
   app.add_option("--layers", options->layers, "Layers to time, by name, or all")
       ->type_name("NAME[,NAME]")
       ->delimiter(',')

@@ -61,6 +61,8 @@ IntNetwork nearest_network(const Config& config, const Graph& graph, const Datas
                            const FloatPass& float_pass) {
   Config lean = config;  // the float model's answers to these sets are not wanted, only its calibration
   lean.data.test = 1;
+  lean.search.start = "nearest";
+  lean.search.strategy = "none";
   IntNetwork network = prepare_network(lean, graph, *data.train, *data.test, float_pass, {}).network;
   std::vector<LayerParams> params = nearest_params(network, config.quant);
   for (std::size_t l = 0; l < params.size(); ++l) network.layers[l].params = std::move(params[l]);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <utility>
 
 #include "qnudge/report/format.hpp"
@@ -73,6 +74,7 @@ void Progress::layer_started(int position, int count, const std::string& name, s
               .generations = generations,
               .mailbox = &mailbox,
               .first_images = mailbox.candidate_images.load(),
+              .first_best = mailbox.best.load(),
               .started = Clock::now()};
   clock_.layer_started(name, count - position - 1, mailbox.generation.load(), generations, seconds());
   refresh();
@@ -86,8 +88,8 @@ void Progress::layer_finished(int position, int count, const std::string& name, 
   clock_.layer_finished(seconds());
   last_line_ = Clock::now();
   if (!options_.show) return;
-  terminal_.line(fmt::format("layer {}/{} {}: {} -> {}, {} candidate-images/s, {}", position + 1, count, name,
-                             best_text(start_fitness), best_text(best_fitness), speed,
+  terminal_.line(fmt::format("layer {}/{} {}: {}, {} candidate-images/s, {}", position + 1, count, name,
+                             gain_text(start_fitness, best_fitness), speed,
                              duration_text(std::chrono::duration<double>(Clock::now() - current_.started).count())));
 }
 
@@ -100,7 +102,14 @@ void Progress::note(const std::string& sentence) {
   spdlog::info("note: {}", sentence);
 }
 
+std::string Progress::gain_text(std::int64_t start, std::int64_t best) const {
+  if (!options_.by_channel) return best_text(start) + " -> " + best_text(best);
+  const double share = start == 0 ? 0 : static_cast<double>(best - start) / std::abs(static_cast<double>(start));
+  return fmt::format("objective {:+.2f} %", 100 * share);
+}
+
 std::string Progress::best_text(std::int64_t fitness) const {
+  if (options_.by_channel) return gain_text(current_.first_best, fitness);
   return fitness_text(options_.fitness, fitness, options_.images) + (options_.leaky ? " (leaky)" : "");
 }
 

@@ -29,14 +29,16 @@ struct Rung {
 };
 
 const std::array<Rung, 7>& rungs() {
-  const std::vector<std::string> closed_form = {"recipe=best", "search.joint_gain=false", "search.strategy=none"};
+  const std::vector<std::string> gram = {"recipe=best", "search.joint_gain=false", "search.scales=1"};
+  std::vector<std::string> closed_form = gram;
+  closed_form.emplace_back("search.strategy=none");
   static const std::array<Rung, 7> all = {{
       {"nearest", "descent", closed_form, Rung::Model::nearest},
       {"bias", "descent", closed_form, Rung::Model::bias},
       {"descent", "descent", closed_form, Rung::Model::start},
       {"paper", "paper", {"recipe=paper"}, Rung::Model::tuned},
       {"channel", "channel", {"recipe=channel"}, Rung::Model::tuned},
-      {"gram", "gram", {"recipe=best", "search.joint_gain=false"}, Rung::Model::tuned},
+      {"gram", "gram", gram, Rung::Model::tuned},
       {"best", "best", {"recipe=best"}, Rung::Model::tuned},
   }};
   return all;

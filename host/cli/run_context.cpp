@@ -18,6 +18,7 @@ Progress::Options progress_options(const RunContext& run, const OutputOptions& o
   const IntNetwork network = lower(*run.graph, batch_norm_mode(config.quant));
   return {.fitness = population_options(config).fitness,
           .images = config.data.fitness,
+          .by_channel = config.search.strategy == "channel" || config.search.strategy == "gram",
           .leaky = config.protocol == "paper",
           .show = !output.quiet,
           .costs = search_costs(network, config.search.skip),

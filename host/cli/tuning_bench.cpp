@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <chrono>
 
-#include "qnudge/quant/residual.hpp"
-
 namespace qnudge {
 namespace {
 
@@ -24,11 +22,10 @@ double median(std::vector<double> values) {
 
 /// Times of one pass through a layer's search. Where a backend replays what it has recorded, the phases are told apart
 /// by repeating without one of them.
-LayerTiming time_layer_once(Session& session, int layer, const ImagesHandle& images, const PopulationOptions& options,
-                            std::span<const std::int16_t> targets, int generations) {
+LayerTiming time_layer_once(int layer, const OpenSearch& open, int generations) {
   LayerTiming timing;
   std::unique_ptr<LayerSearch> search;
-  timing.prepare_seconds = seconds_of([&] { search = session.prepare(layer, images, options, targets); });
+  timing.prepare_seconds = seconds_of([&] { search = open(layer); });
   timing.start_seconds = seconds_of([&] { search->start(); });
   const StopFlag never{false};
   int calls = 0;
@@ -95,23 +92,23 @@ double TuningTimes::mutation_share() const {
   return mutation / all;
 }
 
-TuningTimes time_tuning(const IntNetwork& network, Session& session, const ImageSet& images,
-                        const PopulationOptions& options, const BenchPlan& plan) {
-  const ImagesHandle resident = session.upload(images);
-  TuningTimes times{.layers = {}, .images = images.count, .offspring = options.offspring};
-  session.evaluate(resident);  // warm caches and threads
+double TuningTimes::once_seconds() const {
+  double seconds = 0;
+  for (const LayerTiming& layer : layers) seconds += layer.prepare_seconds + layer.start_seconds;
+  return seconds;
+}
+
+TuningTimes time_tuning(const IntNetwork& network, Session& session, const ImagesHandle& images, std::int64_t offspring,
+                        const OpenSearch& open, const BenchPlan& plan) {
+  TuningTimes times{.layers = {}, .images = images->count(), .offspring = offspring};
+  session.evaluate(images);  // warm caches and threads
   std::vector<double> inference;
-  for (int i = 0; i < plan.repeats; ++i) inference.push_back(seconds_of([&] { session.evaluate(resident); }));
+  for (int i = 0; i < plan.repeats; ++i) inference.push_back(seconds_of([&] { session.evaluate(images); }));
   times.inference_seconds = median(std::move(inference));
   for (const int l : plan.layers) {
-    const Layer& layer = network.layer(l);
-    const auto targets = options.mutation == MutationKind::residual ? residual_targets(layer, layer.params)
-                                                                    : std::vector<std::int16_t>{};
     std::vector<LayerTiming> repeats;
-    for (int i = 0; i < plan.repeats; ++i) {
-      repeats.push_back(time_layer_once(session, l, resident, options, targets, plan.generations));
-    }
-    times.layers.push_back(median_of(repeats, layer.name));
+    for (int i = 0; i < plan.repeats; ++i) repeats.push_back(time_layer_once(l, open, plan.generations));
+    times.layers.push_back(median_of(repeats, network.layer(l).name));
   }
   return times;
 }

@@ -90,6 +90,8 @@ void describe(Visitor& v, SearchConfig& s) {
            0, 1);
   v.flag({"joint_gain", optional, "descent and gram: fit the gain of a channel along with its codes, not after them"},
          s.joint_gain);
+  v.integer({"scales", optional, "descent: scales tried per output channel, a quarter octave apart; 1: the grid's own"},
+            s.scales, 1, 33);
   v.integer({"gram_mib", optional, "descent and gram: a layer whose Gram matrix needs more memory only gets its bias"},
             s.gram_mib, 1, 1 << 20);
   v.flag({"gate", optional, "keep the result only if the gate images do not speak against it"}, s.gate);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "image_set.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <random>
 
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/files.hpp"
@@ -84,6 +86,18 @@ std::shared_ptr<const Dataset> make_image_set(ImageBytes images, std::int64_t cl
   check_normalisation(normalisation, images.shape, origin);
   check_labels(images.labels, classes, origin);
   return std::make_shared<ImageSet>(std::move(images), classes, normalisation, format, origin);
+}
+
+std::shared_ptr<const Dataset> random_images(const Shape& shape, std::int64_t count, std::int64_t classes,
+                                             std::uint64_t seed) {
+  ImageBytes bytes{.shape = shape, .pixels = {}, .labels = {}};
+  bytes.pixels.resize(static_cast<std::size_t>(count * shape.size()));
+  std::mt19937_64 draw(seed);
+  std::generate(bytes.pixels.begin(), bytes.pixels.end(), [&] { return static_cast<std::uint8_t>(draw() >> 56); });
+  for (std::int64_t i = 0; i < count; ++i) bytes.labels.push_back(static_cast<std::int32_t>(i % classes));
+  const auto channels = static_cast<std::size_t>(shape.c);
+  const Normalisation centred{std::vector<float>(channels, 0.5f), std::vector<float>(channels, 0.25f)};
+  return make_image_set(std::move(bytes), classes, centred, "noise", "seed " + std::to_string(seed));
 }
 
 void require_regular_file(const std::filesystem::path& path) {

@@ -32,6 +32,8 @@ class LayerFit {
   void descend(int layer, LayerParams& params);
 
  private:
+  void choose_codes(int layer, const Form& form, LayerParams& params);
+
   const Config& config_;
   const Prepared& prepared_;
   Session& session_;

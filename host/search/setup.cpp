@@ -239,14 +239,15 @@ Prepared prepare_network(const Config& config, const Graph& graph, const Dataset
     set_exponents(prepared.network, prepared.reference.exponents);
     return prepared;
   }
-  const bool with_targets = !reference_file.empty() && needs_targets(config.search);
+  const bool with_targets = needs_targets(config.search);
   Computed computed =
       compute_reference(config, prepared.network, graph, train, test, prepared.splits, float_pass, with_targets);
   prepared.reference = std::move(computed.reference);
   prepared.targets = std::move(computed.targets);
   prepared.reference.inputs = inputs;
+  if (reference_file.empty()) return prepared;
   if (with_targets) prepared.targets->save(reference_file.parent_path() / kTargetsFile);
-  if (!reference_file.empty()) save_reference(prepared.reference, reference_file);
+  save_reference(prepared.reference, reference_file);
   return prepared;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "tune_run.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "qnudge/core/error.hpp"
@@ -9,6 +10,19 @@
 #include "sensitivity.hpp"
 
 namespace qnudge {
+namespace {
+
+/// Indices into the training files, or the test files where the key says so, for tools that are to see the same images.
+std::string splits_json(const Splits& splits) {
+  const nlohmann::ordered_json json{{"calibration", splits.calibration},
+                                    {splits.fitness_from_test ? "fitness_of_test" : "fitness", splits.fitness},
+                                    {"gate", splits.gate},
+                                    {"test", splits.test}};
+  return json.dump() + "\n";
+}
+
+}  // namespace
+
 TuneRun::TuneRun(const TuneRequest& request, TuneObserver& observer)
     : request_(request), observer_(observer), folder_(request.folder) {}
 
@@ -22,6 +36,8 @@ double TuneRun::search_seconds() const {
 }
 
 void TuneRun::note(const std::string& sentence) {
+  const auto& said = result_.notes;  // what concerns a layer comes up with its start and with its search
+  if (std::find(said.begin(), said.end(), sentence) != said.end()) return;
   result_.notes.push_back(sentence);
   observer_.note(sentence);
 }
@@ -50,6 +66,7 @@ void TuneRun::prepare() {
   if (resumed_) require_same_run(state_.identity, identity, folder_.checkpoint());
   state_.identity = identity;
   write_file_atomically(folder_.file("config.resolved.json"), resolved_json(config()));
+  write_file_atomically(folder_.file("splits.json"), splits_json(prepared_.splits));
 
   IntNetwork& network = prepared_.network;
   const std::vector<LayerParams> nearest = nearest_params(network, config().quant);

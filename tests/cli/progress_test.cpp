@@ -55,8 +55,13 @@ TEST(SearchClock, UnknownLayersCountAsTheMean) {
 class PlainProgress : public testing::Test {
  protected:
   Progress::Options options(bool show = true) {
-    return {
-        .fitness = FitnessKind::top1, .images = 100, .leaky = leaky_, .show = show, .costs = {}, .signals = nullptr};
+    return {.fitness = FitnessKind::top1,
+            .images = 100,
+            .by_channel = by_channel_,
+            .leaky = leaky_,
+            .show = show,
+            .costs = {},
+            .signals = nullptr};
   }
   void play(bool show = true) {
     Terminal terminal(out_, err_);
@@ -73,7 +78,7 @@ class PlainProgress : public testing::Test {
     progress.note("The gate kept it.");
   }
 
-  bool leaky_ = false;
+  bool leaky_ = false, by_channel_ = false;
   std::ostringstream out_, err_;
 };
 
@@ -93,6 +98,12 @@ TEST_F(PlainProgress, LabelsLeakyNumbers) {
   play();
   EXPECT_THAT(err_.str(), HasSubstr("LEAKY"));
   EXPECT_THAT(err_.str(), HasSubstr("60.00 % (leaky)"));
+}
+
+TEST_F(PlainProgress, SquaredErrorsAreShownByTheirChange) {
+  by_channel_ = true;
+  play();
+  EXPECT_THAT(err_.str(), HasSubstr("layer 1/2 conv1: objective +20.00 %, "));
 }
 
 TEST_F(PlainProgress, CanBeSilent) {

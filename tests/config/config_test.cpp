@@ -113,6 +113,7 @@ TEST(Config, FingerprintFollowsResultsOnly) {
                             "search.joint_gain=false",
                             "search.positions=9",
                             "search.damping=0.1",
+                            "search.scales=8",
                             "search.gram_mib=9",
                             "recipe=paper",
                             "search.sensitivity_bits=5",

@@ -51,6 +51,22 @@ void expect_sound(const LayerParams& params, const Layer& layer) {
   }
 }
 
+TEST(Rescale, RoundsOnAGridThatIsCoarserByAFactor) {
+  const IntNetwork network = one_layer({1.0f, -1.0f, 0.1875f, -0.0625f, 0, 0, 0, 0}, {2.0f, 1.0f}, {3.0f, 1.0f});
+  LayerParams params = quantise_layer(network, network.layer(0), kPaper);
+  const LayerParams before = params;
+  ASSERT_EQ(params.frozen, (std::vector<std::uint8_t>{0, 1}));
+  rescale(network.layer(0), 1.5, params);  // steps of 0.1875
+  EXPECT_EQ(params.codes, (std::vector<std::int8_t>{5, -5, 1, 0, 0, 0, 0, 0}));
+  EXPECT_EQ(params.multiplier, (std::vector<float>{before.multiplier[0] * 1.5f, before.multiplier[1]}));
+  EXPECT_EQ(params.scale, before.scale);
+  EXPECT_EQ(params.bias, before.bias);
+  params.multiplier[0] = std::numeric_limits<float>::max();
+  rescale(network.layer(0), 2.0, params);
+  EXPECT_EQ(params.multiplier[0], std::numeric_limits<float>::max()) << "would no longer be a normal float";
+  EXPECT_EQ(params.codes[0], 5);
+}
+
 TEST(QuantiseLayer, CodesBiasAndMultiplierByHand) {
   const IntNetwork network = one_layer({1.0f, -1.0f, 0.1875f, -0.0625f}, {2.0f}, {3.0f});
   const LayerParams params = quantise_layer(network, network.layer(0), kPaper);

@@ -3,10 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
 #include <thread>
 
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/files.hpp"
+#include "qnudge/quant/gram.hpp"
+#include "qnudge/search/setup.hpp"
 #include "support/toy_problem.hpp"
 
 namespace qnudge {
@@ -174,7 +178,10 @@ TEST(Descent, LayersBeyondTheMemoryLimitKeepTheirCodesAndSaySo) {
   test::SilentObserver observer;
   toy.stop = false;
   const TuneResult r = tune(toy.request(folder / "run"), observer);
-  EXPECT_THAT(observer.notes, testing::Contains(HasSubstr("search.gram_mib = 0")));
+  EXPECT_EQ(std::count_if(observer.notes.begin(), observer.notes.end(),
+                          [](const std::string& note) { return note.find("search.gram_mib = 0") != note.npos; }),
+            3)
+      << "once per layer, though start and search both meet it";
   EXPECT_EQ(r.start.test.predicted, r.bias->test.predicted) << "only biases are left to correct";
   EXPECT_EQ(r.tuned.test.predicted, r.bias->test.predicted);
   EXPECT_EQ(r.layers.size(), 3u);
@@ -192,20 +199,97 @@ TEST(Descent, FewerRowsThanWeightsAreNoted) {
   EXPECT_THAT(observer.notes, testing::Contains(HasSubstr("5 rows observed for 27 weights per channel")));
 }
 
-TEST(Descent, ConstantInputsAndDeadChannelsAreHarmless) {
+/// The toy with conv1 changed, run by each strategy by channel; all that the runs said.
+std::vector<std::string> notes_with(const std::function<void(Node&)>& change, const std::string& name) {
   TemporaryFolder folder;
-  ToyProblem toy;
-  for (Node& node : toy.graph.nodes) {
-    if (node.name == "conv1_bn") {
-      std::fill(node.shift.begin(), node.shift.end(), -1e4f);  // ReLU lets nothing through: conv2 reads zeros
-    }
-  }
+  std::vector<std::string> notes;
   for (const char* strategy : {"channel", "gram"}) {
+    ToyProblem toy;
+    for (Node& node : toy.graph.nodes) {
+      if (node.name == name) change(node);
+    }
     toy.config.search.start = "descent";
     toy.config.search.strategy = strategy;
     toy.config.search.order = "forward";
-    EXPECT_NO_THROW(toy.tune(folder / strategy)) << strategy;
+    test::SilentObserver observer;
+    TuneResult result;
+    EXPECT_NO_THROW(result = tune(toy.request(folder / strategy), observer)) << strategy;
+    EXPECT_EQ(result.layers.size(), 3u) << strategy;
+    EXPECT_EQ(result.notes, observer.notes) << "the report says it too";
+    notes.insert(notes.end(), observer.notes.begin(), observer.notes.end());
   }
+  return notes;
+}
+
+TEST(Descent, ConstantInputsAreNoted) {
+  const auto closed = [](Node& bn) { std::fill(bn.shift.begin(), bn.shift.end(), -1e4f); };
+  EXPECT_THAT(notes_with(closed, "conv1_bn"),
+              testing::Contains(HasSubstr("layer 'conv2': its inputs are the same in all 1800 rows observed")));
+}
+
+TEST(Descent, LayersOfDeadChannelsAreNoted) {
+  const auto dead = [](Node& conv) { std::fill(conv.weights.begin(), conv.weights.end(), 0.0f); };
+  EXPECT_THAT(notes_with(dead, "conv1"),
+              testing::Contains(HasSubstr("layer 'conv1': every output channel is constant")));
+}
+
+TEST(Descent, OneImageIsEnoughToGoOn) {
+  TemporaryFolder folder;
+  ToyProblem toy;
+  toy.config.data.calibration = toy.config.data.fitness = toy.config.data.gate = 1;
+  toy.config.search.start = "descent";
+  toy.config.search.strategy = "gram";
+  toy.config.search.order = "forward";
+  test::SilentObserver observer;
+  EXPECT_NO_THROW(tune(toy.request(folder / "run"), observer));
+  EXPECT_THAT(observer.notes, testing::Contains(HasSubstr("layer 'conv2': 30 rows observed for 72 weights")));
+  EXPECT_THAT(observer.notes, testing::Contains(HasSubstr("layer 'fc': its inputs are the same in all 1 rows")));
+}
+
+/// Per channel of the first layer: how much of the targets' variance the codes explain at the gain that suits them,
+/// up to a factor of the channel.
+std::vector<double> explained(ToyProblem& toy, const IntNetwork& fitted) {
+  TemporaryFolder folder;
+  const FloatPass pass = toy.request(folder / "unused").float_pass;
+  Prepared prepared = prepare_network(toy.config, toy.graph, *toy.train, *toy.test, pass, {});
+  const Layer& layer = prepared.network.layers.front();
+  prepared.network.layers = fitted.layers;
+  const auto session = make_reference_backend()->open(prepared.network);
+  const ImagesHandle images =
+      session->upload(make_image_set(prepared.network, *toy.train, prepared.splits.calibration, nullptr));
+  const LayerTargets targets = layer_targets(prepared, toy.config.seed, 0);
+  const GramSums sums = session->gram_sums(0, images, targets);
+  const LayerParams unit = quantise_layer(prepared.network, layer, to_grid(toy.config.quant.grid));
+  const GramForm form = make_gram_form(prepared.network, layer, unit, sums, targets.exponent, 0);
+  std::vector<double> all;
+  for (std::int64_t k = 0; k < form.channels; ++k) {
+    const std::int8_t* const q = layer.params.codes.data() + k * form.taps;
+    double linear = 0;
+    for (std::int64_t j = 0; j < form.taps; ++j) {
+      linear += q[j] * static_cast<double>(form.c[static_cast<std::size_t>(k * form.taps + j)]);
+    }
+    all.push_back(linear * linear / (static_cast<double>(gram_error(form, k, q)) + 2 * linear));
+  }
+  return all;
+}
+
+TEST(Descent, MoreScalesExplainMoreOfEveryChannel) {
+  TemporaryFolder folder;
+  ToyProblem toy;
+  toy.config.quant.grid.bits = 2;
+  toy.config.search.start = "descent";
+  toy.config.search.strategy = "none";
+  toy.config.search.damping = 0;
+  toy.config.search.scales = 1;
+  const std::vector<double> own = explained(toy, toy.tune(folder / "own").network);
+  toy.config.search.scales = 9;
+  const std::vector<double> chosen = explained(toy, toy.tune(folder / "chosen").network);
+  bool better = false;
+  for (std::size_t k = 0; k < own.size(); ++k) {
+    EXPECT_GE(chosen[k], own[k] * (1 - 1e-6)) << "channel " << k;
+    better = better || chosen[k] > own[k] * 1.001;
+  }
+  EXPECT_TRUE(better);
 }
 
 TEST(Descent, CorruptedTargetsAreComputedAfresh) {

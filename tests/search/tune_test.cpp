@@ -49,7 +49,7 @@ TEST(Tune, ImprovesTheFitnessAndWritesEveryFile) {
     EXPECT_GT(r.tuned.fitness.correct, r.nearest.fitness.correct);
   }
   for (const LayerResult& layer : r.layers) EXPECT_GE(layer.best_fitness, layer.start_fitness);
-  for (const char* name : {"config.resolved.json", "reference.bin", "sensitivity.json", "history.jsonl",
+  for (const char* name : {"config.resolved.json", "splits.json", "reference.bin", "sensitivity.json", "history.jsonl",
                            "progress.json", "checkpoint.bin", "tuned.onnx"}) {
     EXPECT_TRUE(std::filesystem::exists(folder / "run" / name)) << name;
   }

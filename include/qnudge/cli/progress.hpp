@@ -21,6 +21,7 @@ class Progress : public TuneObserver {
   struct Options {
     FitnessKind fitness = FitnessKind::top1;
     std::int64_t images = 0;              ///< in the fitness set
+    bool by_channel = false;              ///< fitness is a squared error: only its change says something
     bool leaky = false;                   ///< protocol "paper"
     bool show = true;                     ///< false: notes only, through the log
     std::map<std::string, double> costs;  ///< see search_costs
@@ -49,7 +50,7 @@ class Progress : public TuneObserver {
     std::string name;
     std::int64_t generations = 0;
     const Mailbox* mailbox = nullptr;  ///< nullptr: no layer is searched
-    std::int64_t first_images = 0;
+    std::int64_t first_images = 0, first_best = 0;
     Clock::time_point started;
   };
 
@@ -59,6 +60,7 @@ class Progress : public TuneObserver {
   std::string bar_line() const;    ///< holds mutex_
   std::string plain_line() const;  ///< holds mutex_
   std::string best_text(std::int64_t fitness) const;
+  std::string gain_text(std::int64_t start, std::int64_t best) const;
   double seconds() const { return std::chrono::duration<double>(Clock::now() - began_).count(); }
   double images_per_second() const;
   std::string rate() const;

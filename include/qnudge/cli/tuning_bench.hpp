@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -11,8 +13,8 @@ namespace qnudge {
 /// How one layer's search behaved; seconds are medians over the repeats.
 struct LayerTiming {
   std::string name;
-  double prepare_seconds = 0;                                           ///< prefix and cache, once per layer
-  double start_seconds = 0;                                             ///< parents' fitness, once per layer
+  double prepare_seconds = 0;  ///< prefix, and its cache or Gram matrix, once per layer
+  double start_seconds = 0;    ///< parents' fitness, or the descent to the first elites, once per layer
   double mutate_seconds = 0, evaluate_seconds = 0, select_seconds = 0;  ///< per generation
   double generation_seconds() const { return mutate_seconds + evaluate_seconds + select_seconds; }
 };
@@ -22,6 +24,7 @@ struct TuningTimes {
   double inference_seconds = 0;  ///< one plain integer evaluation of the whole set
   std::int64_t images = 0, offspring = 0;
 
+  double once_seconds() const;  ///< prepare and start of all layers
   /// Candidate-images per second while generations run, every layer searched equally long.
   double candidate_images_per_second() const;
   double inference_images_per_second() const;
@@ -33,9 +36,12 @@ struct BenchPlan {
   int generations = 4, repeats = 3;
 };
 
-/// Times the search itself. On a backend that records a generation and replays it, mutation and selection cannot be
-/// told from evaluation, which then holds all of the time.
-TuningTimes time_tuning(const IntNetwork& network, Session& session, const ImageSet& images,
-                        const PopulationOptions& options, const BenchPlan& plan);
+/// Opens the search of one layer.
+using OpenSearch = std::function<std::unique_ptr<LayerSearch>(int layer)>;
+
+/// Times the search itself, with `offspring` candidates over `images` in each generation. On a backend that records a
+/// generation and replays it, mutation and selection cannot be told from evaluation, which then holds all of the time.
+TuningTimes time_tuning(const IntNetwork& network, Session& session, const ImagesHandle& images, std::int64_t offspring,
+                        const OpenSearch& open, const BenchPlan& plan);
 
 }  // namespace qnudge

@@ -59,6 +59,7 @@ struct SearchConfig {
   std::int64_t positions = 30;  ///< per image, at which channel, gram and descent observe a layer
   double damping = 0.01;        ///< gram, descent: of the mean diagonal
   bool joint_gain = true;       ///< gram, descent: gain and codes are fitted together
+  std::int64_t scales = 9;      ///< descent: scales tried per channel
   std::int64_t gram_mib = 1024;
   bool gate = true;
   std::vector<std::string> skip;  ///< node names that are quantised but not searched

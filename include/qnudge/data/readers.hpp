@@ -25,4 +25,9 @@ std::shared_ptr<const Dataset> open_idx(const std::filesystem::path& images, con
 std::shared_ptr<const Dataset> open_cifar(const std::vector<std::filesystem::path>& files, int label_bytes,
                                           std::int64_t classes, const Normalisation& normalisation);
 
+/// `count` images of noise, every byte equally likely and the same for a seed; label i mod classes, mean .5, std .25.
+/// For timing where no images are at hand.
+std::shared_ptr<const Dataset> random_images(const Shape& shape, std::int64_t count, std::int64_t classes,
+                                             std::uint64_t seed);
+
 }  // namespace qnudge

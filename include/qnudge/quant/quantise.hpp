@@ -74,6 +74,10 @@ std::vector<float> grid_scales(const Layer& layer, const Grid& grid);
 /// are not tunable get their signs as codes with 2 bits, whatever the grid.
 LayerParams quantise_layer(const IntNetwork& network, const Layer& layer, const Grid& grid);
 
+/// Nearest codes with `factor` times the step of every channel, multipliers to match. Frozen channels, and those whose
+/// multiplier would no longer be a normal float, stay.
+void rescale(const Layer& layer, double factor, LayerParams& params);
+
 /// A bias as the arithmetic holds it: half to even, saturated at +-(2^23 - 1).
 std::int32_t saturated_bias(double value);
 

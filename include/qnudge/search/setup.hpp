@@ -31,8 +31,8 @@ bool needs_targets(const SearchConfig& config);
 LayerTargets layer_targets(const Prepared& prepared, std::uint64_t seed, int layer);
 
 /// Lowers the graph, draws the splits, and loads `reference_file` if it fits these inputs or computes (and, unless the
-/// path is empty, saves) it; targets, where the config needs them, stand in targets.bin beside it. An empty path: no
-/// targets. Throws Error(kind usage) for overrides or skips that name no layer, with a suggestion.
+/// path is empty, saves) it; targets, where the config needs them, stand in targets.bin beside it. Throws Error(kind
+/// usage) for overrides or skips that name no layer, with a suggestion.
 Prepared prepare_network(const Config& config, const Graph& graph, const Dataset& train, const Dataset& test,
                          const FloatPass& float_pass, const std::filesystem::path& reference_file);
 
