@@ -66,7 +66,7 @@ BenchResult measure(const BenchOptions& options, const Config& config) {
   const auto threads = static_cast<int>(config.threads);
   const auto backend = make_backend(config.backend, threads);
   const auto graph = load_graph(config);
-  const Datasets data = open_datasets(config.data);
+  const Datasets data = open_datasets(config);
   Config lean = config;
   lean.data.test = 1;  // nothing is evaluated on test images
   Prepared prepared = prepare_network(lean, *graph, *data.train, *data.test, make_float_pass(graph, threads), {});

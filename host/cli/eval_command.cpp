@@ -173,7 +173,7 @@ int run_eval(const EvalOptions& options, Terminal& terminal, const OutputOptions
   TestSet test;
   test.config = load_config(run);
   const auto backend = make_backend(test.config.backend, static_cast<int>(test.config.threads));
-  test.data = open_datasets(test.config.data);
+  test.data = open_datasets(test.config);
   test.indices = test_indices(test.config, test.data, options.limit);
   spdlog::info("data   {}", test.data.test->description());
   spdlog::info("device {}", backend->device());

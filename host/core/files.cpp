@@ -121,6 +121,10 @@ std::string Fingerprint::hex() const {
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
 }
 
+std::uint64_t checksum(std::span<const std::uint8_t> bytes) {
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
+
 std::vector<std::uint8_t> seal(std::string_view magic, std::span<const std::uint8_t> payload) {
   const std::string header =
       fmt::format("{}\n{}\n{}\n", magic, Fingerprint().add(payload.data(), payload.size()).hex(), payload.size());
