@@ -68,7 +68,7 @@ void check_consistency(const Config& config, const Source& source) {
   for (const std::string& file : data.test_images) {
     const auto& train = data.train_images;
     require(std::find(train.begin(), train.end(), file) == train.end(), ErrorKind::usage,
-            "{}: {} has the training images too; the protocol held_out needs test images that the search never sees "
+            "{}: {} is named for training too; the protocol held_out needs test images that the search never sees "
             "(data.test_from = \"train\" draws disjoint sets from one)",
             source.where("data.test_images"), file);
   }
