@@ -66,7 +66,7 @@ install_python() {
   wanted="$(sha256sum <"$requirements")"
   if [[ -f "$venv/requirements.sha256" ]]; then have="$(<"$venv/requirements.sha256")"; fi
   if [[ "$have" == "$wanted" && -x "$venv/bin/python" ]]; then return; fi
-  say "installing ONNX Runtime into $venv"
+  say "installing ONNX Runtime and Pillow into $venv"
   if /usr/bin/python3 -m venv --clear "$venv" &&
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --timeout 30 --retries 2 -r "$requirements"; then
     printf '%s\n' "$wanted" >"$venv/requirements.sha256"
