@@ -12,7 +12,7 @@
 #include "qnudge/report/format.hpp"
 #include "qnudge/report/npy.hpp"
 #include "qnudge/report/table.hpp"
-#include "qnudge/search/setup.hpp"
+#include "qnudge/search/measured_set.hpp"
 
 namespace qnudge {
 namespace {
@@ -73,8 +73,7 @@ Answers evaluate_float(const TestSet& test, const Graph& graph, const FloatPass&
 
 Answers evaluate_integer(const TestSet& test, const IntNetwork& network, Backend& backend, const std::string& name) {
   const std::unique_ptr<Session> session = open_session(backend, network);
-  const ImageSet images = make_image_set(network, *test.data.test, test.indices, nullptr);
-  Evaluation evaluation = session->evaluate(session->upload(images));
+  Evaluation evaluation = MeasuredSet(network, *session, *test.data.test, test.indices).evaluate();
   return {.name = name,
           .predicted = std::move(evaluation.predicted),
           .correct = evaluation.correct,
