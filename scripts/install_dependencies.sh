@@ -15,7 +15,7 @@ packages=(
   g++ cmake ninja-build ccache
   libdnnl-dev libonnx-dev libprotobuf-dev protobuf-compiler
   nlohmann-json3-dev libcli11-dev libspdlog-dev libfmt-dev
-  librandom123-dev libxxhash-dev zlib1g-dev
+  librandom123-dev libxxhash-dev zlib1g-dev libjpeg-dev libpng-dev
   libgtest-dev libgmock-dev libbenchmark-dev
   dataset-fashion-mnist
 )
@@ -66,7 +66,7 @@ install_python() {
   wanted="$(sha256sum <"$requirements")"
   if [[ -f "$venv/requirements.sha256" ]]; then have="$(<"$venv/requirements.sha256")"; fi
   if [[ "$have" == "$wanted" && -x "$venv/bin/python" ]]; then return; fi
-  say "installing ONNX Runtime into $venv"
+  say "installing ONNX Runtime and Pillow into $venv"
   if /usr/bin/python3 -m venv --clear "$venv" &&
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --timeout 30 --retries 2 -r "$requirements"; then
     printf '%s\n' "$wanted" >"$venv/requirements.sha256"

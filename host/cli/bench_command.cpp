@@ -77,7 +77,7 @@ std::int64_t peak_memory_bytes() {
 
 /// The config's images, or noise in as many as it asks for.
 Datasets bench_data(const BenchOptions& options, const Config& config, const Graph& graph) {
-  if (!options.noise) return open_datasets(config.data);
+  if (!options.noise) return open_datasets(config);
   const DataConfig& d = config.data;
   const std::int64_t classes = graph.output_shape().size();
   return {random_images(graph.input_shape(), std::max(d.calibration, d.fitness) + d.gate, classes, config.seed),

@@ -44,7 +44,7 @@ Subject load_subject(const CheckOptions& options) {
   RunOptions run = options.run;
   run.config = config_for_model(run.config, options.model);
   const Config config = load_config(run);
-  const Datasets data = open_datasets(config.data);
+  const Datasets data = open_datasets(config);
   Subject subject;
   if (options.model.empty()) {
     const auto graph = load_graph(config);

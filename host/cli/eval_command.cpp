@@ -12,7 +12,7 @@
 #include "qnudge/report/format.hpp"
 #include "qnudge/report/npy.hpp"
 #include "qnudge/report/table.hpp"
-#include "qnudge/search/setup.hpp"
+#include "qnudge/search/measured_set.hpp"
 
 namespace qnudge {
 namespace {
@@ -73,8 +73,7 @@ Answers evaluate_float(const TestSet& test, const Graph& graph, const FloatPass&
 
 Answers evaluate_integer(const TestSet& test, const IntNetwork& network, Backend& backend, const std::string& name) {
   const std::unique_ptr<Session> session = open_session(backend, network);
-  const ImageSet images = make_image_set(network, *test.data.test, test.indices, nullptr);
-  Evaluation evaluation = session->evaluate(session->upload(images));
+  Evaluation evaluation = MeasuredSet(network, *session, *test.data.test, test.indices).evaluate();
   return {.name = name,
           .predicted = std::move(evaluation.predicted),
           .correct = evaluation.correct,
@@ -173,7 +172,7 @@ int run_eval(const EvalOptions& options, Terminal& terminal, const OutputOptions
   TestSet test;
   test.config = load_config(run);
   const auto backend = make_backend(test.config.backend, BackendOptions::of(test.config));
-  test.data = open_datasets(test.config.data);
+  test.data = open_datasets(test.config);
   test.indices = test_indices(test.config, test.data, options.limit);
   spdlog::info("data   {}", test.data.test->description());
   spdlog::info("device {}", backend->device());

@@ -21,8 +21,11 @@ Config load_config(const RunOptions& options) {
   return config;
 }
 
-Datasets open_datasets(const DataConfig& config) {
-  return {.train = open_dataset(config, true), .test = open_dataset(config, false)};
+Datasets open_datasets(const Config& config) {
+  const auto threads = static_cast<int>(config.threads);
+  Datasets data{.train = open_dataset(config.data, true, threads), .test = nullptr};
+  data.test = config.data.test_from == "train" ? data.train : open_dataset(config.data, false, threads);
+  return data;
 }
 
 std::shared_ptr<const Graph> load_graph(const Config& config) {
@@ -78,15 +81,7 @@ IntNetwork tuned_network(const std::string& model, const Dataset& data) {
 }
 
 Indices test_indices(const Config& config, const Datasets& data, std::int64_t limit) {
-  const DataConfig& sizes = config.data;
-  Indices test = make_splits(*data.train, *data.test,
-                             {.calibration = sizes.calibration,
-                              .fitness = sizes.fitness,
-                              .gate = sizes.gate,
-                              .test = sizes.test,
-                              .paper_protocol = config.protocol == "paper",
-                              .seed = config.seed})
-                     .test;
+  Indices test = make_splits(*data.train, *data.test, split_request(config)).test;
   if (limit > 0 && limit < static_cast<std::int64_t>(test.size())) test.resize(static_cast<std::size_t>(limit));
   return test;
 }

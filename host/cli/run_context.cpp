@@ -34,7 +34,7 @@ RunContext load_run(const RunOptions& options) {
   const auto threads = static_cast<int>(request.config.threads);
   run.backend = make_backend(request.config.backend, BackendOptions::of(request.config));
   run.graph = load_graph(request.config);
-  const Datasets data = open_datasets(request.config.data);
+  const Datasets data = open_datasets(request.config);
   for (const auto& dataset : {data.train, data.test}) {
     check_model_fits_data(request.config.model, run.graph->input_shape(), run.graph->output_shape().size(), *dataset);
   }

@@ -10,23 +10,54 @@ namespace qnudge {
 namespace {
 using nlohmann::json;
 
-void check_files(const Source& source, const std::string& side, const std::vector<std::string>& images,
-                 const std::string& labels, bool idx) {
+void check_files(const Source& source, const std::string& format, const std::string& side,
+                 const std::vector<std::string>& images, const std::string& labels) {
   const std::string images_key = "data." + side + "_images";
   const std::string labels_key = "data." + side + "_labels";
-  require(!idx || images.size() == 1, ErrorKind::usage, "{}: needs one file for the format idx, found {}",
-          source.where(images_key), images.size());
-  require(!idx || !labels.empty(), ErrorKind::usage, "{}: is missing; the format idx needs a file of labels",
+  const bool folder = format == "image_folder", cifar = format.starts_with("cifar");
+  require(cifar || images.size() == 1, ErrorKind::usage, "{}: needs one {} for the format {}, found {}",
+          source.where(images_key), folder ? "folder" : "file", format, images.size());
+  require(cifar || folder || !labels.empty(), ErrorKind::usage, "{}: is missing; the format idx needs a file of labels",
           source.where(labels_key));
-  require(idx || labels.empty(), ErrorKind::usage, "{}: cifar files hold their labels; leave it out",
+  require(!cifar || labels.empty(), ErrorKind::usage, "{}: cifar files hold their labels; leave it out",
           source.where(labels_key));
+}
+
+void check_test_files(const Source& source, const DataConfig& data) {
+  if (data.test_from == "files") {
+    require(!data.test_images.empty(), ErrorKind::usage,
+            "{}: is missing; without files for it data.test_from = \"train\" draws a test set from the training images",
+            source.where("data.test_images"));
+    return check_files(source, data.format, "test", data.test_images, data.test_labels);
+  }
+  for (const auto& [key, given] : {std::pair("data.test_images", !data.test_images.empty()),
+                                   std::pair("data.test_labels", !data.test_labels.empty())}) {
+    require(!given, ErrorKind::usage, "{}: is of no use with data.test_from = \"train\"; leave one of them out",
+            source.where(key));
+  }
+}
+
+void check_preprocessing(const Source& source, const DataConfig& data) {
+  const bool folder = data.format == "image_folder";
+  require(!folder || data.crop > 0, ErrorKind::usage,
+          "{}: is missing; the format image_folder needs the side of the square that the network sees, e.g. 224",
+          source.where("data.crop"));
+  for (const auto& [key, given] : {std::pair("data.resize", data.resize != 0), std::pair("data.crop", data.crop != 0),
+                                   std::pair("data.cache", !data.cache.empty())}) {
+    require(folder || !given, ErrorKind::usage, "{}: is for the format image_folder; leave it out with {}",
+            source.where(key), data.format);
+  }
+  require(data.resize == 0 || data.resize >= data.crop, ErrorKind::usage,
+          "{}: {} leaves too few pixels for data.crop = {}; give at least that value", source.where("data.resize"),
+          data.resize, data.crop);
 }
 
 /// What no single key can say.
 void check_consistency(const Config& config, const Source& source) {
   const DataConfig& data = config.data;
-  check_files(source, "train", data.train_images, data.train_labels, data.format == "idx");
-  check_files(source, "test", data.test_images, data.test_labels, data.format == "idx");
+  check_files(source, data.format, "train", data.train_images, data.train_labels);
+  check_test_files(source, data);
+  check_preprocessing(source, data);
   require(data.mean.size() == data.std.size(), ErrorKind::usage,
           "{}: has {} values where data.mean has {}; give as many", source.where("data.std"), data.std.size(),
           data.mean.size());
@@ -37,13 +68,14 @@ void check_consistency(const Config& config, const Source& source) {
   for (const std::string& file : data.test_images) {
     const auto& train = data.train_images;
     require(std::find(train.begin(), train.end(), file) == train.end(), ErrorKind::usage,
-            "{}: {} is also a training file; the protocol held_out needs test images that the search never sees",
+            "{}: {} is named for training too; the protocol held_out needs test images that the search never sees "
+            "(data.test_from = \"train\" draws disjoint sets from one)",
             source.where("data.test_images"), file);
   }
 }
 
 void fill_in(Config& config, const std::string& origin) {
-  if (config.data.classes == 0) config.data.classes = config.data.format == "cifar100" ? 100 : 10;
+  if (config.data.classes == 0) config.data.classes = usual_classes(config.data.format);
   if (config.out.empty()) config.out = "runs/" + std::filesystem::path(origin).stem().string();
 }
 
@@ -161,6 +193,10 @@ SearchConfig search_defaults(const json& root) {
 }
 
 }  // namespace
+
+std::int64_t usual_classes(std::string_view format) {
+  return format == "image_folder" ? 1000 : format == "cifar100" ? 100 : 10;
+}
 
 SearchConfig recipe_search(std::string_view recipe) {
   SearchConfig search;

@@ -102,8 +102,9 @@ void ObjectReader::paths(const Key& key, std::vector<std::string>& field) {
       field.push_back(expanded(fmt::format("{}[{}]", path, i), (*value)[i]));
     }
   }
-  const bool empty = field.empty() || std::find(field.begin(), field.end(), "") != field.end();
-  if (empty) refuse(path, "a path or a list of paths, none of them empty", *value);
+  const bool none = field.empty() && key.role == Role::required;
+  if (none || std::find(field.begin(), field.end(), "") != field.end())
+    refuse(path, "a path or a list of paths, none of them empty", *value);
 }
 
 void ObjectReader::names(const Key& key, std::vector<std::string>& field) {

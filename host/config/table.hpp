@@ -18,13 +18,26 @@ constexpr std::int64_t kMaxGenerations = 1'000'000;
 template <class Visitor>
 void describe(Visitor& v, DataConfig& d) {
   using enum Role;
-  v.choice({"format", required, "layout of the files"}, d.format, {"idx", "cifar10", "cifar100"});
-  v.paths({"train_images", required, "training images; idx: one file, plain or .gz"}, d.train_images);
-  v.path({"train_labels", optional, "training labels; idx only, and required there"}, d.train_labels);
-  v.paths({"test_images", required, "test images; idx: one file, plain or .gz"}, d.test_images);
-  v.path({"test_labels", optional, "test labels; idx only, and required there"}, d.test_labels);
-  v.integer({"classes", optional, "labels are below this; 0: 10 for idx and cifar10, 100 for cifar100"}, d.classes, 0,
-            65536);
+  v.choice({"format", required, "layout of the files"}, d.format, {"idx", "cifar10", "cifar100", "image_folder"});
+  v.paths({"train_images", required, "training images; idx: one file, plain or .gz; image_folder: one folder"},
+          d.train_images);
+  v.path({"train_labels", optional,
+          "training labels; idx: required; image_folder: a name and a label per line, without it a folder per class"},
+         d.train_labels);
+  v.paths({"test_images", optional, "test images, as train_images; required unless test_from is train"}, d.test_images);
+  v.path({"test_labels", optional, "test labels, as train_labels"}, d.test_labels);
+  v.choice({"test_from", optional, "test images have files of their own, or are drawn from the training images too"},
+           d.test_from, {"files", "train"});
+  v.integer({"classes", optional,
+             "labels are below this; 0: 10 for idx and cifar10, 100 for cifar100, 1000 for image_folder"},
+            d.classes, 0, 65536);
+  v.integer({"resize", optional, "image_folder: the shorter side becomes this, bilinear with antialias; 0: as it is"},
+            d.resize, 0, 8192);
+  v.integer({"crop", optional, "image_folder: side of the square in the middle that the network sees, required there"},
+            d.crop, 0, 8192);
+  v.path({"cache", incidental,
+          "image_folder: folder for decoded images; empty: $XDG_CACHE_HOME/qnudge, else ~/.cache/qnudge"},
+         d.cache);
   v.numbers({"mean", required, "per channel; the network sees (x / 255 - mean) / std"}, d.mean, 0, 1);
   v.numbers({"std", required, "per channel; as many values as mean"}, d.std, 0.0001, 1000);
   v.integer({"calibration", optional, "training images that set the activation scales; the fitness images come first"},
@@ -32,7 +45,8 @@ void describe(Visitor& v, DataConfig& d) {
   v.integer({"fitness", optional, "images that score candidates"}, d.fitness, 1, kMaxImagesPerSet);
   v.integer({"gate", optional, "training images that judge the result, in neither of the two sets above"}, d.gate, 1,
             kMaxImagesPerSet);
-  v.integer({"test", optional, "test images that are evaluated; 0: all"}, d.test, 0, kMaxImagesPerSet);
+  v.integer({"test", optional, "test images that are evaluated; 0: all, with test_from train all that is left"}, d.test,
+            0, kMaxImagesPerSet);
 }
 
 template <class Visitor>

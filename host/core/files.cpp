@@ -56,7 +56,8 @@ std::vector<std::uint8_t> read_file(const fs::path& path) {
   Descriptor fd(path, O_RDONLY | O_NONBLOCK);  // or the open itself would wait for a pipe's writer
   require(fd.get() >= 0, ErrorKind::input, "{}: cannot be read: {}", path.string(), std::strerror(errno));
   struct stat info {};
-  require(::fstat(fd.get(), &info) == 0 && S_ISREG(info.st_mode), ErrorKind::input, "{}: is {}; a file is needed",
+  const bool regular = ::fstat(fd.get(), &info) == 0 && S_ISREG(info.st_mode);
+  require(regular, ErrorKind::input, "{}: is {}; a file is needed",
           path.string(), S_ISDIR(info.st_mode) ? "a folder" : "no regular file");
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(info.st_size));
   std::size_t have = 0;
@@ -119,6 +120,10 @@ Fingerprint& Fingerprint::add(std::string_view text) {
 std::string Fingerprint::hex() const {
   const XXH128_hash_t hash = XXH3_128bits_digest(static_cast<const XXH3_state_t*>(state_));
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+}
+
+std::uint64_t checksum(std::span<const std::uint8_t> bytes) {
+  return XXH3_64bits(bytes.data(), bytes.size());
 }
 
 std::vector<std::uint8_t> seal(std::string_view magic, std::span<const std::uint8_t> payload) {

@@ -5,23 +5,13 @@
 #include <array>
 #include <cmath>
 #include <random>
+#include <utility>
 
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/files.hpp"
 
 namespace qnudge {
 namespace {
-
-void check_normalisation(const Normalisation& n, const Shape& shape, const std::string& origin) {
-  const auto channels = static_cast<std::size_t>(shape.c);
-  require(n.mean.size() == channels && n.std.size() == channels, ErrorKind::input,
-          "{}: images of {} channel(s), but data.mean has {} value(s) and data.std {}; give one per channel", origin,
-          channels, n.mean.size(), n.std.size());
-  for (std::size_t c = 0; c < channels; ++c) {
-    require(std::isfinite(n.mean[c]) && std::isfinite(n.std[c]) && n.std[c] > 0.0f, ErrorKind::input,
-            "{}: channel {} has mean {} and std {}; both must be finite, std above 0", origin, c, n.mean[c], n.std[c]);
-  }
-}
 
 void check_labels(const std::vector<std::int32_t>& labels, std::int64_t classes, const std::string& origin) {
   for (std::size_t i = 0; i < labels.size(); ++i) {
@@ -35,10 +25,7 @@ class ImageSet final : public Dataset {
  public:
   ImageSet(ImageBytes images, std::int64_t classes, const Normalisation& n, const std::string& format,
            const std::string& origin)
-      : images_(std::move(images)), classes_(classes), values_(static_cast<std::size_t>(images_.shape.c)) {
-    for (std::size_t c = 0; c < values_.size(); ++c) {
-      for (std::size_t x = 0; x < 256; ++x) values_[c][x] = (static_cast<float>(x) / 255.0f - n.mean[c]) / n.std[c];
-    }
+      : images_(std::move(images)), classes_(classes), normaliser_(n, images_.shape.c, origin) {
     const std::array<std::int64_t, 4> header = {images_.shape.h, images_.shape.w, images_.shape.c, classes};
     fingerprint_ = Fingerprint()
                        .add("images")
@@ -60,30 +47,49 @@ class ImageSet final : public Dataset {
   std::string description() const override { return description_; }
 
   void read(std::int64_t index, std::span<float> out) const override {
-    const auto count = static_cast<std::size_t>(images_.shape.size());
-    require(index >= 0 && index < size() && out.size() == count, ErrorKind::internal,
-            "image {} of {} asked for as {} values of {}", index, size(), out.size(), count);
-    const std::uint8_t* pixels = images_.pixels.data() + static_cast<std::size_t>(index) * count;
-    const std::size_t channels = values_.size();
-    for (std::size_t i = 0; i < count; i += channels) {
-      for (std::size_t c = 0; c < channels; ++c) out[i + c] = values_[c][pixels[i + c]];
-    }
+    check_read(*this, index, out);
+    normaliser_.apply(std::span(images_.pixels).subspan(static_cast<std::size_t>(index) * out.size(), out.size()), out);
   }
 
  private:
   ImageBytes images_;
   std::int64_t classes_;
-  std::vector<std::array<float, 256>> values_;  ///< [C] the normalised value of every byte
+  ByteNormaliser normaliser_;
   std::string fingerprint_, description_;
 };
 
 }  // namespace
 
+ByteNormaliser::ByteNormaliser(const Normalisation& n, std::int64_t count, const std::string& origin)
+    : values_(static_cast<std::size_t>(count)) {
+  const std::size_t channels = values_.size();
+  require(n.mean.size() == channels && n.std.size() == channels, ErrorKind::input,
+          "{}: images of {} channel(s), but data.mean has {} value(s) and data.std {}; give one per channel", origin,
+          channels, n.mean.size(), n.std.size());
+  for (std::size_t c = 0; c < channels; ++c) {
+    require(std::isfinite(n.mean[c]) && std::isfinite(n.std[c]) && n.std[c] > 0.0f, ErrorKind::input,
+            "{}: channel {} has mean {} and std {}; both must be finite, std above 0", origin, c, n.mean[c], n.std[c]);
+    for (std::size_t x = 0; x < 256; ++x) values_[c][x] = (static_cast<float>(x) / 255.0f - n.mean[c]) / n.std[c];
+  }
+}
+
+void ByteNormaliser::apply(std::span<const std::uint8_t> pixels, std::span<float> out) const {
+  const std::size_t channels = values_.size();
+  for (std::size_t i = 0; i < out.size(); i += channels) {
+    for (std::size_t c = 0; c < channels; ++c) out[i + c] = values_[c][pixels[i + c]];
+  }
+}
+
+void check_read(const Dataset& dataset, std::int64_t index, std::span<float> out) {
+  require(index >= 0 && index < dataset.size() && std::cmp_equal(out.size(), dataset.shape().size()),
+          ErrorKind::internal, "image {} of {} asked for as {} values of {}", index, dataset.size(), out.size(),
+          dataset.shape().size());
+}
+
 std::shared_ptr<const Dataset> make_image_set(ImageBytes images, std::int64_t classes,
                                               const Normalisation& normalisation, const std::string& format,
                                               const std::string& origin) {
   require(classes > 0, ErrorKind::input, "{}: {} classes; at least 1 is needed", origin, classes);
-  check_normalisation(normalisation, images.shape, origin);
   check_labels(images.labels, classes, origin);
   return std::make_shared<ImageSet>(std::move(images), classes, normalisation, format, origin);
 }

@@ -6,16 +6,20 @@
 
 namespace qnudge {
 
-std::shared_ptr<const Dataset> open_dataset(const DataConfig& config, bool train) {
+std::shared_ptr<const Dataset> open_dataset(const DataConfig& config, bool train, int threads) {
   const std::vector<std::string>& images = train ? config.train_images : config.test_images;
   const std::string& labels = train ? config.train_labels : config.test_labels;
   const Normalisation normalisation = {{config.mean.begin(), config.mean.end()},
                                        {config.std.begin(), config.std.end()}};
-  const std::int64_t usual = config.format == "cifar100" ? 100 : 10;
-  const std::int64_t classes = config.classes == 0 ? usual : config.classes;
+  const std::int64_t classes = config.classes == 0 ? usual_classes(config.format) : config.classes;
   if (config.format == "idx") {
     require(images.size() == 1, ErrorKind::input, "the format idx needs one file of images, found {}", images.size());
     return open_idx(images[0], labels, classes, normalisation);
+  }
+  if (config.format == "image_folder") {
+    require(images.size() == 1, ErrorKind::input, "the format image_folder needs one folder, found {}", images.size());
+    return open_image_folder({images[0], labels, classes, config.resize, config.crop, config.cache, threads},
+                             normalisation);
   }
   require(config.format == "cifar10" || config.format == "cifar100", ErrorKind::input, "unknown data.format '{}'",
           config.format);

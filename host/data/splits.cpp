@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
-#include <numeric>
 
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/random123.hpp"
@@ -33,8 +32,31 @@ Piles shuffled_piles(const Dataset& data, std::uint64_t seed) {
   return piles;
 }
 
-/// Deals one index of each class in turn, classes ascending, until all piles are empty: every run of consecutive
-/// indices is balanced as far as the piles reach.
+/// The piles in an order drawn by seed.
+Piles in_drawn_order(Piles piles, std::uint64_t seed) {
+  std::vector<std::pair<std::uint32_t, std::size_t>> order;
+  for (std::size_t label = 0; label < piles.size(); ++label) {
+    const auto index = static_cast<std::uint32_t>(label);
+    const U32x4 words = draw_block(Random123Philox{}, seed, {.purpose = Purpose::class_order}, index / 4);
+    order.emplace_back(words.v[index % 4], label);
+  }
+  std::sort(order.begin(), order.end());
+  Piles drawn;
+  for (const auto& [word, label] : order) drawn.push_back(std::move(piles[label]));
+  return drawn;
+}
+
+/// Shuffled piles to deal sets of these sizes from: in the order of classes unless one of them would then always get
+/// the first few.
+Piles piles_for(const Dataset& data, std::uint64_t seed, std::initializer_list<std::int64_t> sizes) {
+  Piles piles = shuffled_piles(data, seed);
+  const auto classes = std::count_if(piles.begin(), piles.end(), [](const Indices& pile) { return !pile.empty(); });
+  const bool fits = std::all_of(sizes.begin(), sizes.end(), [&](std::int64_t n) { return n == 0 || n >= classes; });
+  return fits ? piles : in_drawn_order(std::move(piles), seed);
+}
+
+/// Deals one index of each pile in turn until all are empty: every run of consecutive indices is balanced as far as the
+/// piles reach.
 Indices dealt(const Piles& piles) {
   std::size_t rounds = 0;
   for (const Indices& pile : piles) rounds = std::max(rounds, pile.size());
@@ -73,36 +95,48 @@ void check_request(const Dataset& train, const Dataset& test, const SplitRequest
       "the training set has {} images, but {} beside the {} of data.gate are asked for; lower {}data.calibration or "
       "data.gate",
       train.size(), beside_gate, r.gate, r.paper_protocol ? "" : "data.fitness, ");
-  require(r.test <= test.size(), ErrorKind::usage,
-          "the test set has {} images, but data.test asks for {}; lower it, or set it to 0 for all", test.size(),
-          r.test);
-  require(!r.paper_protocol || r.fitness <= test.size(), ErrorKind::usage,
+  const std::int64_t left = r.test_from_train ? train.size() - r.gate - beside_gate : test.size();
+  require(r.test_from_train || r.test <= left, ErrorKind::usage,
+          "the test set has {} images, but data.test asks for {}; lower it, or set it to 0 for all", left, r.test);
+  require(left > 0 && r.test <= left, ErrorKind::usage,
+          "the training set has {} images, of which the other sets leave {} for the test set, but data.test asks for "
+          "{}; lower data.fitness, data.calibration, data.gate or data.test",
+          train.size(), left, std::max<std::int64_t>(r.test, 1));
+  require(!r.paper_protocol || r.fitness <= left, ErrorKind::usage,
           "the test set has {} images, but data.fitness asks for {} of them in the protocol paper; lower data.fitness",
-          test.size(), r.fitness);
+          left, r.fitness);
+}
+
+Indices sorted(Indices indices) {
+  std::sort(indices.begin(), indices.end());
+  return indices;
 }
 
 }  // namespace
 
 Splits make_splits(const Dataset& train, const Dataset& test, const SplitRequest& request) {
   check_request(train, test, request);
-  const Piles piles = shuffled_piles(train, request.seed);
+  const bool paper = request.paper_protocol, one_set = request.test_from_train;
+  // Of one set the last draw is the test set's: its size must not show in the others.
+  const Piles piles =
+      one_set ? in_drawn_order(shuffled_piles(train, request.seed), request.seed)
+              : piles_for(train, request.seed, {request.calibration, request.gate, paper ? 0 : request.fitness});
   const Indices order = dealt(piles);
-  const Indices test_order = dealt(shuffled_piles(test, request.seed));
 
   Splits splits;
-  splits.fitness_from_test = request.paper_protocol;
-  splits.fitness = first(request.paper_protocol ? test_order : order, request.fitness);
+  splits.fitness_from_test = paper;
   // The gate follows the set that was dealt first; all that is not gate is dealt again for calibration, which therefore
   // begins with those same images.
-  const std::int64_t before_gate = request.paper_protocol ? request.calibration : request.fitness;
+  const std::int64_t before_gate = paper ? request.calibration : request.fitness;
   splits.gate = {order.begin() + before_gate, order.begin() + before_gate + request.gate};
-  splits.calibration = first(dealt(without(piles, splits.gate, train.size())), request.calibration);
-  if (request.test == 0) {
-    splits.test.resize(static_cast<std::size_t>(test.size()));
-    std::iota(splits.test.begin(), splits.test.end(), std::int64_t{0});
-  } else {
-    splits.test = first(test_order, request.test);
-  }
+  const Piles beside_gate = without(piles, splits.gate, train.size());
+  const std::int64_t taken = paper ? request.calibration : std::max(request.calibration, request.fitness);
+  splits.calibration = first(dealt(beside_gate), request.calibration);
+  const Indices test_order =
+      dealt(one_set ? without(beside_gate, first(dealt(beside_gate), taken), train.size())
+                    : piles_for(test, request.seed, {request.test, paper ? request.fitness : 0}));
+  splits.fitness = first(paper ? test_order : order, request.fitness);
+  splits.test = request.test == 0 ? sorted(test_order) : first(test_order, request.test);
   return splits;
 }
 

@@ -215,6 +215,17 @@ GramOptions gram_options(const Config& config) {
           .joint_gain = s.joint_gain};
 }
 
+SplitRequest split_request(const Config& config) {
+  const DataConfig& d = config.data;
+  return {.calibration = d.calibration,
+          .fitness = d.fitness,
+          .gate = d.gate,
+          .test = d.test,
+          .test_from_train = d.test_from == "train",
+          .paper_protocol = config.protocol == "paper",
+          .seed = config.seed};
+}
+
 Prepared prepare_network(const Config& config, const Graph& graph, const Dataset& train, const Dataset& test,
                          const FloatPass& float_pass, const std::filesystem::path& reference_file) {
   for (const Dataset* data : {&train, &test}) {
@@ -228,9 +239,7 @@ Prepared prepare_network(const Config& config, const Graph& graph, const Dataset
   }
   Prepared prepared{lower(graph, batch_norm_mode(config.quant)), {}, {}, {}};
   check_layer_names(config, prepared.network);
-  const DataConfig& d = config.data;
-  prepared.splits =
-      make_splits(train, test, {d.calibration, d.fitness, d.gate, d.test, config.protocol == "paper", config.seed});
+  prepared.splits = make_splits(train, test, split_request(config));
 
   const std::string inputs = reference_inputs(config, graph, train, test, prepared.splits);
   if (std::optional<Computed> stored = stored_reference(reference_file, inputs, prepared.network)) {

@@ -78,7 +78,7 @@ void TuneRun::prepare() {
   calibration_ = session_->upload(make_image_set(network, *request_.train, splits.calibration, nullptr));
   fitness_ = session_->upload(make_image_set(network, fitness_data(), splits.fitness, &reference.fitness));
   gate_ = session_->upload(make_image_set(network, *request_.train, splits.gate, &reference.gate));
-  test_ = session_->upload(make_image_set(network, *request_.test, splits.test, nullptr));
+  test_.emplace(network, *session_, *request_.test, splits.test);
   folder_.open_history(state_.history_bytes);
   if (prepared_.targets) {
     fit_.emplace(config(), prepared_, *session_, calibration_, [this](const std::string& text) { note(text); });
@@ -92,7 +92,7 @@ void TuneRun::apply(const std::vector<LayerParams>& params) {
 ModelScores TuneRun::measure(const std::vector<LayerParams>& params, Clock::time_point begun) {
   const double seconds = std::chrono::duration<double>(Clock::now() - begun).count();
   apply(params);
-  return {session_->evaluate(fitness_), session_->evaluate(gate_), session_->evaluate(test_), seconds};
+  return {session_->evaluate(fitness_), session_->evaluate(gate_), test_->evaluate(), seconds};
 }
 
 void TuneRun::check_ranges(const std::vector<LayerParams>& params) {

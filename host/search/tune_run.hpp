@@ -8,6 +8,7 @@
 
 #include "layer_fit.hpp"
 #include "qnudge/search/checkpoint.hpp"
+#include "qnudge/search/measured_set.hpp"
 #include "qnudge/search/run_folder.hpp"
 #include "qnudge/search/setup.hpp"
 
@@ -59,7 +60,8 @@ class TuneRun {
   RunFolder folder_;
   Prepared prepared_;
   std::unique_ptr<Session> session_;
-  ImagesHandle calibration_, fitness_, gate_, test_;
+  ImagesHandle calibration_, fitness_, gate_;
+  std::optional<MeasuredSet> test_;
   std::vector<LayerParams> start_params_;  // of the network that the search starts from
   Checkpoint state_;
   bool resumed_ = false;

@@ -106,9 +106,24 @@ INSTANTIATE_TEST_SUITE_P(
         std::tuple{"data.train_images=", "--set data.train_images: needs a path or a list of paths"},
         std::tuple{"data.train_images=[3]", "--set data.train_images[0]: needs a string, found 3"},
         std::tuple{"data.train_images={}", "--set data.train_images: needs a path or a list of paths"},
-        std::tuple{"data.train_images=b.bin", "b.bin is also a training file"},
+        std::tuple{"data.train_images=b.bin", "b.bin is named for training too"},
         std::tuple{"data.gate=524289", "--set data.gate: needs an integer in 1..524288"},
-        std::tuple{"data.format=IDX", "needs one of \"idx\", \"cifar10\", \"cifar100\", found \"IDX\""},
+        std::tuple{"data.format=IDX",
+                   "needs one of \"idx\", \"cifar10\", \"cifar100\", \"image_folder\", found \"IDX\""},
+        std::tuple{"data.format=image_folder", "run.json: data.crop: is missing; the format image_folder"},
+        std::tuple{"data.crop=32", "--set data.crop: is for the format image_folder; leave it out with cifar10"},
+        std::tuple{"data.resize=32", "--set data.resize: is for the format image_folder"},
+        std::tuple{"data.cache=x", "--set data.cache: is for the format image_folder"},
+        std::tuple{R"(data={"format":"image_folder","train_images":"a","test_images":["b","c"],"crop":8,"mean":[0],)"
+                   R"("std":[1]})",
+                   "--set data.test_images: needs one folder for the format image_folder, found 2"},
+        std::tuple{R"(data={"format":"image_folder","train_images":"a","test_images":"b","crop":8,"resize":7,)"
+                   R"("mean":[0],"std":[1]})",
+                   "--set data.resize: 7 leaves too few pixels for data.crop = 8"},
+        std::tuple{R"(data={"format":"image_folder","train_images":"a","crop":8,"mean":[0],"std":[1]})",
+                   "--set data.test_images: is missing; without files for it data.test_from = \"train\""},
+        std::tuple{"data.test_from=train", "data.test_images: is of no use with data.test_from"},
+        std::tuple{"data.test_from=training", "--set data.test_from: needs one of \"files\", \"train\""},
         std::tuple{"data=3", "--set data: needs an object, found 3"},
         std::tuple{"model=", "--set model: needs a path"}));
 
@@ -185,8 +200,8 @@ TEST(BadJson, EveryCutAndEveryFlippedByteIsAcceptedWholeOrRefused) {
 
 TEST(MissingKeys, AreAllNamed) {
   EXPECT_EQ(refusal("{}"),
-            "run.json: model, data.format, data.train_images, data.test_images, data.mean, data.std are missing; "
-            "configs/README.md describes every key");
+            "run.json: model, data.format, data.train_images, data.mean, data.std are missing; configs/README.md "
+            "describes every key");
   EXPECT_THAT(refusal(R"({"modle": "m"})"), HasSubstr("did you mean 'model'?"));
   EXPECT_THAT(refusal(R"({"model": "m", "dat": {}})"), HasSubstr("did you mean 'data'?"));
 }

@@ -132,7 +132,7 @@ TEST(Splits, EqualTheDocumentedRule) {
       pile.erase(pile.begin());
     }
   }
-  const Splits s = make_splits(train, test, {.calibration = 3, .fitness = 50, .gate = 53, .seed = kSeed});
+  const Splits s = make_splits(train, test, {.calibration = 4, .fitness = 50, .gate = 53, .seed = kSeed});
   EXPECT_TRUE(std::equal(s.fitness.begin(), s.fitness.end(), expected.begin()));
   EXPECT_TRUE(std::equal(s.gate.begin(), s.gate.end(), expected.begin() + 50));
 }
@@ -144,7 +144,52 @@ TEST(Splits, ArePinned) {
   EXPECT_EQ(s.fitness, (Indices{65, 59, 68, 57, 71}));
   EXPECT_EQ(s.gate, (Indices{85, 89, 3, 2, 91}));
   EXPECT_EQ(s.calibration, (Indices{65, 59, 68, 57, 71, 15, 14}));
-  EXPECT_EQ(s.test, (Indices{15, 14, 3}));
+  EXPECT_EQ(s.test, (Indices{14, 15, 11}));
+  const Splits one =
+      make_splits(train, train, {.calibration = 7, .fitness = 5, .gate = 5, .test = 3, .test_from_train = true});
+  EXPECT_EQ(one.fitness, (Indices{59, 65, 71, 57, 68}));
+  EXPECT_EQ(one.test, (Indices{99, 20, 41}));
+}
+
+TEST(Splits, OneSetGivesDisjointSetsWhateverTheTestSetsSize) {
+  const Labels set = balanced(203, 10);
+  for (const bool paper : {false, true}) {
+    SplitRequest request{
+        .calibration = 30, .fitness = 40, .gate = 25, .test_from_train = true, .paper_protocol = paper};
+    const Splits all = make_splits(set, set, request);
+    EXPECT_TRUE(std::is_sorted(all.test.begin(), all.test.end()));
+    EXPECT_EQ(all.test.size(), paper ? 148u : 138u) << "all that is left";
+    request.test = 60;
+    const Splits some = make_splits(set, set, request);
+    EXPECT_EQ(some.test.size(), 60u);
+    EXPECT_LE(imbalance(some.test, set), 1);
+    EXPECT_EQ(some.calibration, all.calibration);
+    EXPECT_EQ(some.fitness, all.fitness);
+    EXPECT_EQ(some.gate, all.gate);
+    for (const Splits* s : {&all, &some}) {
+      const auto test = as_set(s->test), gate = as_set(s->gate);
+      for (const std::int64_t i : s->calibration) EXPECT_FALSE(test.contains(i) || gate.contains(i)) << i;
+      for (const std::int64_t i : s->gate) EXPECT_FALSE(test.contains(i)) << i;
+      for (const std::int64_t i : s->fitness) EXPECT_TRUE(test.contains(i) == paper && !gate.contains(i)) << i;
+    }
+  }
+}
+
+TEST(Splits, ASetSmallerThanTheClassesGetsDrawnOnes) {
+  const Labels train = balanced(400, 100), test = balanced(100, 100);
+  const auto classes_of = [](const Indices& indices, const Dataset& data) {
+    std::set<std::int32_t> classes;
+    for (const std::int64_t i : indices) classes.insert(data.labels()[static_cast<std::size_t>(i)]);
+    return classes;
+  };
+  std::vector<int> hits(100);
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    const Splits s = make_splits(train, test, {.calibration = 20, .fitness = 20, .gate = 20, .test = 10, .seed = seed});
+    EXPECT_EQ(classes_of(s.fitness, train).size(), 20u);
+    EXPECT_EQ(classes_of(s.test, test).size(), 10u);
+    for (const std::int32_t c : classes_of(s.fitness, train)) ++hits[static_cast<std::size_t>(c)];
+  }
+  for (const int count : hits) EXPECT_NEAR(count, 40, 6 * 5.7);  // six standard deviations of a binomial
 }
 
 TEST(Splits, EveryImageIsDrawnAboutEquallyOften) {
@@ -188,6 +233,17 @@ TEST(Splits, RefuseWhatTheSetsCannotGive) {
   EXPECT_THAT(refused({.calibration = 50, .fitness = 51, .gate = 50, .paper_protocol = true}),
               HasSubstr("lower data.fitness"));
   EXPECT_NE(refused({.calibration = 51, .fitness = 50, .gate = 50, .paper_protocol = true}), "");
+  SplitRequest one{.calibration = 50, .fitness = 40, .gate = 49, .test = 1, .test_from_train = true};
+  const auto refused_of_one = [&] { return input_refusal([&] { make_splits(train, train, one); }, ErrorKind::usage); };
+  EXPECT_EQ(refused_of_one(), "");
+  one.test = 2;
+  EXPECT_THAT(refused_of_one(), HasSubstr("the other sets leave 1 for the test set, but data.test asks for 2"));
+  one.test = 0;
+  one.gate = 50;
+  EXPECT_THAT(refused_of_one(), HasSubstr("the other sets leave 0 for the test set, but data.test asks for 1"));
+  one.paper_protocol = true;
+  one.gate = 20;
+  EXPECT_THAT(refused_of_one(), HasSubstr("the test set has 30 images, but data.fitness asks for 40"));
   const Labels other = balanced(50, 9);
   EXPECT_THAT(input_refusal([&] { make_splits(train, other, {.calibration = 1, .fitness = 1, .gate = 1}); }),
               HasSubstr("differ in kind"));

@@ -27,11 +27,11 @@ struct RunOptions {
 Config load_config(const RunOptions& options);
 
 struct Datasets {
-  std::shared_ptr<const Dataset> train, test;
+  std::shared_ptr<const Dataset> train, test;  ///< the same one where the test images are drawn from the training set
 };
 
 /// Opens what the config names. Throws Error: usage (keys that the format needs), input (files).
-Datasets open_datasets(const DataConfig& config);
+Datasets open_datasets(const Config& config);
 
 /// The config's float model. Throws Error(kind input), also for an integer model.
 std::shared_ptr<const Graph> load_graph(const Config& config);

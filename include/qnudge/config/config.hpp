@@ -14,13 +14,16 @@ namespace qnudge {
 /// (config/reader.hpp), from which messages, configs/README.md's check and the resolved config are derived.
 
 struct DataConfig {
-  std::string format;                     ///< "idx", "cifar10", "cifar100"
-  std::vector<std::string> train_images;  ///< files; idx: one
-  std::string train_labels;               ///< idx only
+  std::string format;                     ///< "idx", "cifar10", "cifar100", "image_folder"
+  std::vector<std::string> train_images;  ///< files, idx: one; image_folder: one folder
+  std::string train_labels;               ///< idx; image_folder: empty where each class has a folder
   std::vector<std::string> test_images;
   std::string test_labels;
-  std::int64_t classes = 0;       ///< 0: 10 for idx and cifar10, 100 for cifar100
-  std::vector<double> mean, std;  ///< one per channel; (x / 255 - mean) / std
+  std::string test_from = "files";    ///< "files": test_images; "train": drawn from the training images
+  std::int64_t classes = 0;           ///< 0: 10 for idx and cifar10, 100 for cifar100, 1000 for image_folder
+  std::int64_t resize = 0, crop = 0;  ///< image_folder: pixels; resize 0: as it is
+  std::string cache;                  ///< image_folder: folder for decoded images; empty: the user's cache folder
+  std::vector<double> mean, std;      ///< one per channel; (x / 255 - mean) / std
   std::int64_t calibration = 1024, fitness = 1024, gate = 1024;
   std::int64_t test = 0;  ///< 0: all
   friend bool operator==(const DataConfig&, const DataConfig&) = default;
@@ -109,6 +112,9 @@ Config read_config(const std::filesystem::path& path, const std::vector<std::str
 
 /// The same from text; `origin` names it in messages.
 Config parse_config(std::string_view text, const std::string& origin, const std::vector<std::string>& overrides = {});
+
+/// What data.classes = 0 stands for.
+std::int64_t usual_classes(std::string_view format);
 
 /// What the recipe says where a config is silent: "paper" (the published algorithm: whole layers, from the nearest
 /// codes), "channel" (every output channel on its own, scored by images, from corrected biases), "best" (gram, from

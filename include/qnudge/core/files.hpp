@@ -44,6 +44,9 @@ class Fingerprint {
   void* state_;
 };
 
+/// 64-bit XXH3.
+std::uint64_t checksum(std::span<const std::uint8_t> bytes);
+
 /// A sealed binary file: magic line, 128-bit hash and length of the payload, payload. `unseal` refuses a file that was
 /// cut, corrupted or written as another kind or version: Error(kind input) naming `path`.
 std::vector<std::uint8_t> seal(std::string_view magic, std::span<const std::uint8_t> payload);

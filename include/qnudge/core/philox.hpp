@@ -16,6 +16,7 @@ enum class Purpose : std::uint32_t {
   sample_rows = 2,   ///< index: row within an image; candidate: image
   perturb = 3,       ///< index: weight, linear in unpadded KRSC
   row_order = 4,     ///< index 0: offset, 1: stride
+  class_order = 5,   ///< index: class
 };
 
 struct U32x4 {

@@ -30,6 +30,7 @@ using Indices = std::vector<std::int64_t>;
 
 /// The disjoint sets of a run. In the held-out protocol fitness, calibration and gate index the training set; fitness
 /// and gate are disjoint, calibration never meets gate. In the paper's protocol fitness indexes the test set (leaky).
+/// Where the test images come from the training set too, they meet none of the others (but the paper's fitness).
 struct Splits {
   Indices calibration, fitness, gate, test;
   bool fitness_from_test = false;
@@ -37,13 +38,15 @@ struct Splits {
 
 struct SplitRequest {
   std::int64_t calibration = 1024, fitness = 1024, gate = 1024;
-  std::int64_t test = 0;  ///< 0: all
+  std::int64_t test = 0;         ///< 0: all; from the training set: all that is left
+  bool test_from_train = false;  ///< both datasets are the same
   bool paper_protocol = false;
   std::uint64_t seed = 1;
 };
 
-/// Class-balanced draws by seed: within each set, class counts differ by at most one where the data allow it. Throws
-/// Error(kind usage) when the training set is too small for disjoint sets.
+/// Class-balanced draws by seed: within each set, class counts differ by at most one where the data allow it. Which
+/// classes a set smaller than their number gets is drawn too. Throws Error(kind usage) when the training set is too
+/// small for disjoint sets.
 Splits make_splits(const Dataset& train, const Dataset& test, const SplitRequest& request);
 
 }  // namespace qnudge

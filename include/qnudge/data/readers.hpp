@@ -30,4 +30,21 @@ std::shared_ptr<const Dataset> open_cifar(const std::vector<std::filesystem::pat
 std::shared_ptr<const Dataset> random_images(const Shape& shape, std::int64_t count, std::int64_t classes,
                                              std::uint64_t seed);
 
+/// A folder of JPEG and PNG files and what is done to them.
+struct ImageFolder {
+  std::filesystem::path folder;
+  std::filesystem::path labels;  ///< text file, a name and a label per line; empty: a folder for each class
+  std::int64_t classes = 0;
+  std::int64_t resize = 0;      ///< the shorter side becomes this; 0: as it is
+  std::int64_t crop = 0;        ///< the middle that is left, crop x crop
+  std::filesystem::path cache;  ///< folder for decoded images; empty: $XDG_CACHE_HOME/qnudge, else ~/.cache/qnudge
+  int threads = 0;              ///< for decoding; 0: one per core
+};
+
+/// Three channels, [crop, crop, 3]: bilinear with antialias and centre crop as torchvision does them on PIL images, see
+/// host/data/raster.hpp. All images are decoded once, into one file that later runs read; pixels are read from it one
+/// image at a time and never all in memory. Throws Error: input for a label file and folder that contradict each other
+/// (naming file and line) and for images that cannot be decoded, usage where the cache cannot be written.
+std::shared_ptr<const Dataset> open_image_folder(const ImageFolder& from, const Normalisation& normalisation);
+
 }  // namespace qnudge
