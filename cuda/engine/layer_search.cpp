@@ -31,7 +31,8 @@ EngineSearch::EngineSearch(const DeviceNetwork& network, int layer, std::shared_
       network_(network),
       images_(std::move(images)),
       plan_(make_layer_plan(network.description(), layer)),
-      rule_{options.fitness, network.description().output_size()},
+      rule_{options.fitness, network.description().output_size(),
+            error_steps_per_unit(network.description().nodes.front().exponent)},
       population_(device_, log_, network.description().layer(layer), layer, options, residual_targets,
                   images_->count()) {
   const LayerParams& params = network.description().layer(layer).params;

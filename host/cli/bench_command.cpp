@@ -62,7 +62,7 @@ std::int64_t peak_memory_bytes() {
   return std::int64_t{1024} * usage.ru_maxrss;
 }
 
-BenchResult measure(const BenchOptions& options, const Config& config) {
+BenchResult measure(const BenchOptions& options, Config config) {
   const auto threads = static_cast<int>(config.threads);
   const auto backend = make_backend(config.backend, threads);
   const auto graph = load_graph(config);

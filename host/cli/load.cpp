@@ -21,8 +21,15 @@ Config load_config(const RunOptions& options) {
   return config;
 }
 
-Datasets open_datasets(const DataConfig& config) {
-  return {.train = open_dataset(config, true), .test = open_dataset(config, false)};
+Datasets open_datasets(DataConfig& config) {
+  Datasets data;
+  data.train = open_dataset(config, true);
+  if (const SeriesScaling* scaling = data.train->scaling()) {
+    config.series.offset = scaling->offset;
+    config.series.scale = scaling->scale;
+  }
+  data.test = open_dataset(config, false);
+  return data;
 }
 
 std::shared_ptr<const Graph> load_graph(const Config& config) {
@@ -37,6 +44,9 @@ void check_model_fits_data(const std::string& model, const Shape& input, std::in
   require(input == sample, ErrorKind::input,
           "{}: the input is {} x {} x {} (height, width, channels); the samples of {} are {} x {} x {}", model, input.h,
           input.w, input.c, dataset.description(), sample.h, sample.w, sample.c);
+  require(!is_series(dataset) || outputs == sample.size(), ErrorKind::input,
+          "{}: {} outputs; a network that gives back the samples of {} needs {}", model, outputs, dataset.description(),
+          sample.size());
   require(outputs >= dataset.classes(), ErrorKind::input,
           "{}: {} outputs; {} has {} classes and needs an output for each (key data.classes)", model, outputs,
           dataset.description(), dataset.classes());
@@ -76,17 +86,13 @@ IntNetwork tuned_network(const std::string& model, const Dataset& data) {
 }
 
 Indices test_indices(const Config& config, const Datasets& data, std::int64_t limit) {
-  const DataConfig& sizes = config.data;
-  Indices test = make_splits(*data.train, *data.test,
-                             {.calibration = sizes.calibration,
-                              .fitness = sizes.fitness,
-                              .gate = sizes.gate,
-                              .test = sizes.test,
-                              .paper_protocol = config.protocol == "paper",
-                              .seed = config.seed})
-                     .test;
+  Indices test = make_splits(*data.train, *data.test, split_request(config)).test;
   if (limit > 0 && limit < static_cast<std::int64_t>(test.size())) test.resize(static_cast<std::size_t>(limit));
   return test;
+}
+
+Indices threshold_indices(const Config& config, const Datasets& data) {
+  return make_splits(*data.train, *data.test, split_request(config)).threshold;
 }
 
 std::string config_for_model(const std::string& config, const std::string& model) {

@@ -16,23 +16,46 @@ constexpr std::int64_t kMaxPopulation = 65536;
 constexpr std::int64_t kMaxGenerations = 1'000'000;
 
 template <class Visitor>
+void describe(Visitor& v, SeriesConfig& s) {
+  using enum Role;
+  v.integer({"window", optional, "series, and required there: rows of a window, the channels of the network"}, s.window,
+            0, 65536);
+  v.number({"threshold_part", optional,
+            "series: part of every test series, from its beginning, that chooses the threshold; the rest is test"},
+           s.threshold_part, 0.01, 0.99);
+  v.name({"label_column", optional, "csv: what marks anomalies: 0 and 1, or Normal and Attack"}, s.label_column);
+  v.name({"time_column", optional, "csv: time stamps; a gap in them ends a series"}, s.time_column);
+  v.names({"skip_columns", optional, "csv: columns that are no sensors"}, s.skip_columns);
+  v.numbers(
+      {"offset", optional, "series: per sensor; the network sees (x - offset) / scale; []: of the training series"},
+      s.offset, -1e30, 1e30);
+  v.numbers({"scale", optional, "series: per sensor; as many values as offset"}, s.scale, 1e-30, 1e30);
+}
+
+template <class Visitor>
 void describe(Visitor& v, DataConfig& d) {
   using enum Role;
-  v.choice({"format", required, "layout of the files"}, d.format, {"idx", "cifar10", "cifar100"});
-  v.paths({"train_images", required, "training images; idx: one file, plain or .gz"}, d.train_images);
+  v.choice({"format", required, "layout of the files"}, d.format, {"idx", "cifar10", "cifar100", "csv", "npy"});
+  v.paths({"train_images", required,
+           "training images; idx: one file, plain or .gz; csv, npy: series, of a folder all FILE_train.csv or .npy"},
+          d.train_images);
   v.path({"train_labels", optional, "training labels; idx only, and required there"}, d.train_labels);
-  v.paths({"test_images", required, "test images; idx: one file, plain or .gz"}, d.test_images);
+  v.paths({"test_images", required,
+           "test images; idx: one file, plain or .gz; csv, npy: series, of a folder all FILE_test.csv or .npy"},
+          d.test_images);
   v.path({"test_labels", optional, "test labels; idx only, and required there"}, d.test_labels);
   v.integer({"classes", optional, "labels are below this; 0: 10 for idx and cifar10, 100 for cifar100"}, d.classes, 0,
             65536);
-  v.numbers({"mean", required, "per channel; the network sees (x / 255 - mean) / std"}, d.mean, 0, 1);
-  v.numbers({"std", required, "per channel; as many values as mean"}, d.std, 0.0001, 1000);
+  v.numbers({"mean", optional, "images, and required there: per channel; the network sees (x / 255 - mean) / std"},
+            d.mean, 0, 1);
+  v.numbers({"std", optional, "images: per channel; as many values as mean"}, d.std, 0.0001, 1000);
   v.integer({"calibration", optional, "training images that set the activation scales; the fitness images come first"},
             d.calibration, 1, kMaxImagesPerSet);
   v.integer({"fitness", optional, "images that score candidates"}, d.fitness, 1, kMaxImagesPerSet);
   v.integer({"gate", optional, "training images that judge the result, in neither of the two sets above"}, d.gate, 1,
             kMaxImagesPerSet);
   v.integer({"test", optional, "test images that are evaluated; 0: all"}, d.test, 0, kMaxImagesPerSet);
+  v.object({"series", optional, ""}, d.series);
 }
 
 template <class Visitor>
@@ -73,7 +96,7 @@ void describe(Visitor& v, SearchConfig& s) {
   v.choice({"start", optional, "where the search begins: nearest codes, these with corrected biases, or least squares"},
            s.start, {"nearest", "bias", "descent"});
   v.choice({"fitness", optional, "what a candidate is scored by"}, s.fitness,
-           {"top1", "cross_entropy", "kl", "top1_then_cross_entropy"});
+           {"top1", "cross_entropy", "kl", "top1_then_cross_entropy", "reconstruction"});
   v.choice({"mutation", optional, "steps of 1 or 2 anywhere, or one step towards the weight that rounding cut off"},
            s.mutation, {"uniform", "residual"});
   v.number({"rate", optional, "probability that a weight mutates"}, s.rate, 0, 1);

@@ -59,8 +59,8 @@ class TuneRun {
   RunFolder folder_;
   Prepared prepared_;
   std::unique_ptr<Session> session_;
-  ImagesHandle calibration_, fitness_, gate_, test_;
-  std::vector<LayerParams> start_params_;  // of the network that the search starts from
+  ImagesHandle calibration_, fitness_, gate_, test_, threshold_;  // threshold_: of series
+  std::vector<LayerParams> start_params_;                         // of the network that the search starts from
   Checkpoint state_;
   bool resumed_ = false;
   TuneResult result_;

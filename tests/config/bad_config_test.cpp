@@ -95,8 +95,8 @@ INSTANTIATE_TEST_SUITE_P(
             R"(data={"format":"idx","train_images":["a","b"],"train_labels":"l","test_images":"c","test_labels":"d",)"
             R"("mean":[0],"std":[1]})",
             "--set data.train_images: needs one file for the format idx, found 2"},
-        std::tuple{"data.train_labels=x", "--set data.train_labels: cifar files hold their labels"},
-        std::tuple{"data.test_labels=x", "--set data.test_labels: cifar files hold their labels"},
+        std::tuple{"data.train_labels=x", "--set data.train_labels: cifar10 files hold their labels"},
+        std::tuple{"data.test_labels=x", "--set data.test_labels: cifar10 files hold their labels"},
         std::tuple{"data.std=[1,1]", "--set data.std: has 2 values where data.mean has 3"},
         std::tuple{"data.std=[1,1,0]", "--set data.std[2]: needs a number in 0.0001..1000, found 0"},
         std::tuple{"data.mean=[127,1,0]", "--set data.mean[0]: needs a number in 0..1, found 127"},
@@ -185,7 +185,7 @@ TEST(BadJson, EveryCutAndEveryFlippedByteIsAcceptedWholeOrRefused) {
 
 TEST(MissingKeys, AreAllNamed) {
   EXPECT_EQ(refusal("{}"),
-            "run.json: model, data.format, data.train_images, data.test_images, data.mean, data.std are missing; "
+            "run.json: model, data.format, data.train_images, data.test_images are missing; "
             "configs/README.md describes every key");
   EXPECT_THAT(refusal(R"({"modle": "m"})"), HasSubstr("did you mean 'model'?"));
   EXPECT_THAT(refusal(R"({"model": "m", "dat": {}})"), HasSubstr("did you mean 'data'?"));
