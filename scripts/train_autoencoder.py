@@ -67,11 +67,11 @@ def expand(path: str) -> Path:
 
 
 def training_files(data: dict) -> list:
-    """The files that data.train_images names; of a folder all *_train.npy."""
+    """The files that data.train_images names; of a folder all *_train.csv or .npy."""
     named = data["train_images"]
     files = []
     for path in map(expand, [named] if isinstance(named, str) else named):
-        files += sorted(path.glob("*_train.npy")) if path.is_dir() else [path]
+        files += sorted(path.glob(f"*_train.{data['format']}")) if path.is_dir() else [path]
     if not files:
         raise ValueError("data.train_images: names no training file")
     return files
@@ -94,18 +94,14 @@ def is_anomalous(text: str) -> bool:
     return word == "attack" if word in ("normal", "attack") else float(word.replace(",", ".")) != 0
 
 
-def read_csv(path: Path, data: dict) -> tuple:
+def read_csv(path: Path, series: dict) -> tuple:
     """Rows [time, sensors] float64, and the runs [first, last) of consecutive normal rows."""
-    label, when, skipped = data.get("label_column", ""), data.get("time_column", ""), data.get("skip_columns", [])
+    label, when, skipped = series.get("label_column", ""), series.get("time_column", ""), series.get("skip_columns", [])
     lines = path.read_bytes().decode("utf-8-sig").splitlines()
-    delimiter = ";" if len(lines) > 1 and ";" in lines[1] else ","
+    delimiter = ";" if ";" in lines[0] else "\t" if "\t" in lines[0] else ","
     table = list(csv.reader(lines, delimiter=delimiter))
-    names, head = [], 0
-    for head in range(2):
-        names = [name.strip() for name in table[head]]
-        if (label or when) and not {label, when} & set(names):
-            continue
-        break
+    head = next((i for i in range(2) if {label, when} & {name.strip() for name in table[i]} - {""}), 0)
+    names = [name.strip() for name in table[head]]
     sensors = [i for i, name in enumerate(names) if name not in {label, when, *skipped}]
     body = [row for row in table[head + 1:] if row]
     short = [i for i, row in enumerate(body) if len(row) != len(names)]
@@ -118,7 +114,8 @@ def read_csv(path: Path, data: dict) -> tuple:
     breaks = np.zeros(len(rows), bool)
     if when in names:
         steps = np.diff([seconds_of(row[names.index(when)]) for row in body])
-        breaks[1:] = steps > GAP * np.median(steps)
+        moves = np.sort(steps[steps > 0])
+        breaks[1:] = steps > GAP * (moves[len(moves) // 2] if len(moves) else 0)
     runs, first = [], 0
     for i in range(len(rows) + 1):
         if i == len(rows) or breaks[i] or not normal[i]:
@@ -135,7 +132,7 @@ def read_series(data: dict) -> tuple:
             rows = np.load(path, allow_pickle=False).astype(np.float64)
             found = [(0, len(rows))]
         else:
-            rows, found = read_csv(path, data)
+            rows, found = read_csv(path, data["series"])
         if rows.ndim != 2 or not np.isfinite(rows).all() or (parts and rows.shape[1] != parts[0].shape[1]):
             raise ValueError(f"{path}: not a table of finite numbers with as many sensors as the other files")
         for first, last in found:
@@ -145,9 +142,9 @@ def read_series(data: dict) -> tuple:
     return np.concatenate(parts), runs
 
 
-def scaled(rows: np.ndarray, data: dict) -> np.ndarray:
+def scaled(rows: np.ndarray, series: dict) -> np.ndarray:
     """(x - offset) / scale per sensor; unless given, smallest value and range of the rows, or 1 for a constant sensor."""
-    offset, scale = np.array(data.get("offset", [])), np.array(data.get("scale", []))
+    offset, scale = np.array(series.get("offset", [])), np.array(series.get("scale", []))
     if offset.size == 0:
         offset, scale = rows.min(0), rows.max(0) - rows.min(0)
         scale[scale == 0] = 1
@@ -224,7 +221,7 @@ def main() -> int:
         data = config["data"]
         if data["format"] not in ("csv", "npy"):
             raise ValueError(f"{args.config}: data.format is '{data['format']}'; an autoencoder is trained on csv or npy")
-        window = data["window"]
+        window = data["series"]["window"]
         out = args.out or expand(config["model"])
         rows, runs = read_series(data)
         starts = [torch.arange(first, last - window + 1) for first, last in runs if last - first >= window]
@@ -237,7 +234,7 @@ def main() -> int:
     print(f"{len(starts)} windows of {window} x {rows.shape[1]} in {len(runs)} series", flush=True)
     model = autoencoder(window, args.architecture)
     to_onnx(model, window, rows.shape[1])  # fail now rather than after the training
-    train(model, torch.from_numpy(scaled(rows, data)), starts, window, args)
+    train(model, torch.from_numpy(scaled(rows, data["series"])), starts, window, args)
     write_file(out, to_onnx(model, window, rows.shape[1]))
     print(f"wrote {out} ({out.stat().st_size} bytes)")
     return 0

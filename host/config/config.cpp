@@ -73,7 +73,7 @@ void check_consistency(const Config& config, const Source& source) {
   if (config.protocol == "paper") return;
   for (const std::string& file : data.test_images) {
     const auto& train = data.train_images;
-    if (data.is_series() && std::filesystem::is_directory(file)) continue;  // each side takes its own files of it
+    if (data.is_series() && !file.ends_with("." + data.format)) continue;  // a folder: each side takes its own files
     require(std::find(train.begin(), train.end(), file) == train.end(), ErrorKind::usage,
             "{}: {} is also a training file; the protocol held_out needs test images that the search never sees",
             source.where("data.test_images"), file);

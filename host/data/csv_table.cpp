@@ -100,7 +100,8 @@ bool CsvTable::next(std::vector<std::string_view>& fields) {
 double CsvTable::number(std::string_view field, std::string_view name) const {
   require(!field.empty(), ErrorKind::input, "{}: the value of '{}' is missing; fill it in or take the row out", where(),
           name);
-  std::string text(field.substr(field.front() == '+' ? 1 : 0));
+  const bool plus = field.size() > 1 && field[0] == '+' && field[1] != '-';
+  std::string text(field.substr(plus ? 1 : 0));
   if (delimiter_ != ',' || field.find('.') == field.npos) std::replace(text.begin(), text.end(), ',', '.');
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);

@@ -108,9 +108,40 @@ INSTANTIATE_TEST_SUITE_P(
         std::tuple{"data.train_images={}", "--set data.train_images: needs a path or a list of paths"},
         std::tuple{"data.train_images=b.bin", "b.bin is also a training file"},
         std::tuple{"data.gate=524289", "--set data.gate: needs an integer in 1..524288"},
-        std::tuple{"data.format=IDX", "needs one of \"idx\", \"cifar10\", \"cifar100\", found \"IDX\""},
+        std::tuple{"data.format=IDX",
+                   "needs one of \"idx\", \"cifar10\", \"cifar100\", \"csv\", \"npy\", found \"IDX\""},
+        std::tuple{"data.series.window=4", "--set data.series: describes time series, which the format cifar10"},
+        std::tuple{"search.fitness=reconstruction", "'reconstruction' does not fit the format cifar10"},
         std::tuple{"data=3", "--set data: needs an object, found 3"},
         std::tuple{"model=", "--set model: needs a path"}));
+
+class BadSeries : public testing::TestWithParam<std::tuple<std::string, std::string>> {};
+
+TEST_P(BadSeries, IsRefusedWithASentence) {
+  const std::string good =
+      R"({"model": "m.onnx", "data": {"format": "csv", "train_images": "a.csv", "test_images": "b.csv",
+                               "series": {"window": 4, "label_column": "label"}}})";
+  ASSERT_EQ(refusal(good), "");
+  const auto& [override_, part] = GetParam();
+  EXPECT_THAT(refusal(good, {override_}), HasSubstr(part)) << override_;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Config, BadSeries,
+    testing::Values(
+        std::tuple{"data.series.window=0", "--set data.series.window: is missing; the format csv needs the rows"},
+        std::tuple{"data.series.window=-1", "needs an integer in 0..65536"},
+        std::tuple{"data.series.label_column=", "data.series.label_column: is missing"},
+        std::tuple{"data.series.label_column=3", "needs a string, found 3"},
+        std::tuple{"data.series.offset=[1]", "data.series.scale: has 0 values where data.series.offset has 1"},
+        std::tuple{"data.series.scale=[0]", "needs a number in 1e-30..1e+30"},
+        std::tuple{"data.series.threshold_part=1", "needs a number in 0.01..0.99"},
+        std::tuple{"data.mean=[0.5]", "--set data.mean: is for images"},
+        std::tuple{"data.classes=3", "data.classes: a time step is normal or anomalous"},
+        std::tuple{"data.train_labels=x", "csv files hold their labels"},
+        std::tuple{"data.test_images=a.csv", "a.csv is also a training file"},
+        std::tuple{"data.format=npy", "data.series: names columns, which npy files do not have"},
+        std::tuple{"search.fitness=kl", "'kl' does not fit the format csv"}));
 
 TEST(BadOverride, IsRefusedWithASentence) {
   const auto message = [](const std::string& assignment) { return refusal(minimal(), {assignment}); };
