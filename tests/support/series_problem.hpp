@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <random>
 
@@ -42,14 +44,16 @@ inline Graph autoencoder_graph(std::int64_t window, std::int64_t sensors, int de
     for (float& w : conv.weights) w = draw();
     // The tap that leaves position i at i: behind the padding on the way in, and its mirror image on the way out.
     const std::int64_t tap = transposed ? kernel - 2 : 1;
-    for (std::int64_t c = 0; c < std::min(channels, in.c); ++c) {
-      conv.weights[static_cast<std::size_t>((c * kernel + tap) * in.c + c)] += 1;
+    Node bn;
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const float weight = 0.6f + 0.4f * static_cast<float>(random() % 1001) / 1000.0f;  // no grid has them all
+      if (c < in.c) conv.weights[static_cast<std::size_t>((c * kernel + tap) * in.c + c)] += weight;
+      bn.scale.push_back((1 + draw()) / weight);
+      bn.shift.push_back(draw());
     }
     conv.bias.assign(static_cast<std::size_t>(channels), 0.0f);
     append(std::move(conv));
-    Node bn;
     bn.op = Op::batch_norm, bn.shape = graph.nodes.back().shape;
-    for (std::int64_t c = 0; c < channels; ++c) bn.scale.push_back(1 + draw()), bn.shift.push_back(draw());
     append(std::move(bn));
     Node relu;
     relu.op = Op::relu, relu.shape = graph.nodes.back().shape;
