@@ -21,6 +21,7 @@ DeviceImages::DeviceImages(Device& device, const IntNetwork& network, const Imag
   check_image_set(network, set);
   codes_ = {device, std::span(set.codes), "the images"};
   labels_ = {device, std::span(set.labels), "the labels"};
+  originals_ = {device, std::span(set.originals), "the samples that outputs are compared with"};
   if (set.reference_logits.empty()) return;
   std::vector<std::int32_t> probability(set.reference_logits.size());
   std::vector<std::int64_t> negative_entropy(static_cast<std::size_t>(count_));
@@ -34,12 +35,15 @@ DeviceImages::DeviceImages(Device& device, const IntNetwork& network, const Imag
 
 ScoringData DeviceImages::scoring(std::int64_t first) const {
   return {labels_.data() + first, has_reference() ? probability_.data() + first * outputs_ : nullptr,
-          has_reference() ? negative_entropy_.data() + first : nullptr};
+          has_reference() ? negative_entropy_.data() + first : nullptr,
+          reconstructs() ? originals_.data() + first * outputs_ : nullptr};
 }
 
 void DeviceImages::check(FitnessKind fitness) const {
   require(fitness != FitnessKind::kl || has_reference(), ErrorKind::internal,
           "fitness 'kl' needs the float model's logits for the fitness images");
+  require((fitness == FitnessKind::reconstruction) == reconstructs(), ErrorKind::internal,
+          "fitness 'reconstruction' and sets with originals belong together");
 }
 
 }  // namespace qnudge::cuda

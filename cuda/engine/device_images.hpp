@@ -28,9 +28,10 @@ class DeviceImages : public ResidentImages {
   }
   std::vector<std::int32_t> labels() const { return labels_.get(); }
   bool has_reference() const { return probability_.size() > 0; }
+  bool reconstructs() const { return originals_.size() > 0; }
   /// Of the images from `first` on.
   ScoringData scoring(std::int64_t first) const;
-  /// Throws Error(kind internal) if `fitness` needs reference logits that the set does not have.
+  /// Throws Error(kind internal) if `fitness` needs what the set does not have.
   void check(FitnessKind fitness) const;
 
  private:
@@ -39,6 +40,7 @@ class DeviceImages : public ResidentImages {
   DeviceArray<std::int32_t> labels_;            // [count]
   DeviceArray<std::int32_t> probability_;       // [count, outputs] Q30
   DeviceArray<std::int64_t> negative_entropy_;  // [count] Q16
+  DeviceArray<std::int16_t> originals_;         // [count, outputs]
 };
 
 }  // namespace qnudge::cuda

@@ -32,7 +32,8 @@ EngineSearch::EngineSearch(const DeviceNetwork& network, int layer, std::shared_
       plan_(make_layer_plan(network.description(), layer)),
       memory_(plan_search_memory(network.description(), plan_, options, images_->count(),
                                  chunk_limits(network.device(), engine))),
-      rule_{options.fitness, network.description().output_size()},
+      rule_{options.fitness, network.description().output_size(),
+            error_steps_per_unit(network.description().nodes.front().exponent)},
       population_(device_, log_, network.description().layer(layer), layer, with_chunk(options, memory_.candidates),
                   residual_targets, images_->count()) {
   spdlog::debug("layer '{}' on the device: {}", network.description().layer(layer).name, memory_.text());

@@ -42,17 +42,23 @@ Evaluation EngineSession::evaluate(const ImagesHandle& handle) {
   PlainRun run(network_, {.nodes = all_nodes(n), .external = {0}, .kept = {n.output}, .images = size});
   const auto count = static_cast<std::size_t>(images.count());
   const DeviceArray<std::int32_t> predicted(*device_, count, "the predictions");
-  const DeviceArray<std::int64_t> cross_entropy(*device_, count, "the losses"), kl(*device_, count, "the losses");
+  const DeviceArray<std::int64_t> cross_entropy(*device_, count, "the losses"), kl(*device_, count, "the losses"),
+      errors(*device_, images.reconstructs() ? count : 0, "the errors");
   Program program;
   for (const ImageChunk& chunk : image_chunks(images.count(), size)) {
     run.append(program, images, chunk.first);
     program.add(0, ForEach{EvaluateImages{run.nodes().logits(run.table()), images.scoring(chunk.first),
+                                          error_steps_per_unit(n.nodes.front().exponent), errors.data() + chunk.first,
                                           predicted.data() + chunk.first, cross_entropy.data() + chunk.first,
                                           kl.data() + chunk.first},
                            size});
   }
   device_->run(program);
   Evaluation total;
+  if (images.reconstructs()) {
+    total.errors = errors.get();
+    return total;
+  }
   total.predicted = predicted.get();
   total.cross_entropy = device_->sum(cross_entropy.data(), images.count());
   total.kl = device_->sum(kl.data(), images.count());

@@ -14,6 +14,17 @@ void check_image_set(const IntNetwork& network, const ImageSet& set) {
               set.labels.size() == static_cast<std::size_t>(set.count),
           ErrorKind::internal, "image set of {} images has {} codes and {} labels", set.count, set.codes.size(),
           set.labels.size());
+  if (!set.originals.empty()) {
+    const IntNode& output = network.at(network.output);
+    require(set.originals.size() == set.codes.size() && set.reference_logits.empty(), ErrorKind::internal,
+            "image set of {} images has {} codes, {} original values and {} reference logits", set.count,
+            set.codes.size(), set.originals.size(), set.reference_logits.size());
+    require(output.shape == network.nodes.front().shape, ErrorKind::input,
+            "output '{}' is {}x{}x{} (height, width, channels); a network that gives its input back needs {}x{}x{}",
+            network.output_name, output.shape.h, output.shape.w, output.shape.c, network.nodes.front().shape.h,
+            network.nodes.front().shape.w, network.nodes.front().shape.c);
+    return;  // labels mark samples, and no output stands for them
+  }
   const auto bad = std::find_if(set.labels.begin(), set.labels.end(), [&](auto l) { return l < 0 || l >= outputs; });
   require(bad == set.labels.end(), ErrorKind::input, "label {} does not fit a network with {} outputs",
           bad == set.labels.end() ? 0 : *bad, outputs);

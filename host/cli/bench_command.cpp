@@ -76,7 +76,7 @@ std::int64_t peak_memory_bytes() {
 }
 
 /// The config's images, or noise in as many as it asks for.
-Datasets bench_data(const BenchOptions& options, const Config& config, const Graph& graph) {
+Datasets bench_data(const BenchOptions& options, Config& config, const Graph& graph) {
   if (!options.noise) return open_datasets(config);
   const DataConfig& d = config.data;
   const std::int64_t classes = graph.output_shape().size();

@@ -43,7 +43,7 @@ struct Subject {
 Subject load_subject(const CheckOptions& options) {
   RunOptions run = options.run;
   run.config = config_for_model(run.config, options.model);
-  const Config config = load_config(run);
+  Config config = load_config(run);
   const Datasets data = open_datasets(config);
   Subject subject;
   if (options.model.empty()) {

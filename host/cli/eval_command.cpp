@@ -4,13 +4,17 @@
 
 #include <CLI/Option.hpp>
 #include <CLI/Validators.hpp>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "qnudge/cli/backends.hpp"
 #include "qnudge/cli/command.hpp"
 #include "qnudge/core/error.hpp"
+#include "qnudge/report/anomaly.hpp"
 #include "qnudge/report/format.hpp"
 #include "qnudge/report/npy.hpp"
+#include "qnudge/report/score_json.hpp"
+#include "qnudge/report/series_score.hpp"
 #include "qnudge/report/table.hpp"
 #include "qnudge/search/measured_set.hpp"
 
@@ -27,12 +31,11 @@ struct EvalOptions {
   std::int64_t limit = 0;           ///< 0: all test images
 };
 
-/// One model's answers on the test images.
+/// One model's answers on the test images; of series, whether a time step is flagged.
 struct Answers {
   std::string name;
   std::vector<std::int32_t> predicted;
-  std::int64_t correct = 0;
-  std::int64_t cross_entropy = 0;  ///< Q16 nats, sum
+  Score score;
 };
 
 /// What all models are evaluated on.
@@ -40,13 +43,42 @@ struct TestSet {
   Config config;
   Datasets data;
   Indices indices;
+  Indices threshold;  ///< of series: the windows that choose it
 
+  bool series() const { return is_series(*data.test); }
   std::int64_t count() const { return static_cast<std::int64_t>(indices.size()); }
   std::int32_t label(std::int64_t i) const {
     return data.test->labels()[static_cast<std::size_t>(indices[static_cast<std::size_t>(i)])];
   }
   void read(std::int64_t i, std::span<float> out) const { data.test->read(indices[static_cast<std::size_t>(i)], out); }
 };
+
+std::vector<std::int32_t> labels_of(const Dataset& data, const Indices& indices) {
+  std::vector<std::int32_t> labels;
+  for (const std::int64_t i : indices) labels.push_back(data.labels()[static_cast<std::size_t>(i)]);
+  return labels;
+}
+
+Answers class_answers(const std::string& name, const TestSet& test, std::vector<std::int32_t> predicted,
+                      std::int64_t cross_entropy) {
+  const auto n = static_cast<double>(test.count());
+  std::int64_t correct = 0;
+  for (std::int64_t i = 0; i < test.count(); ++i) correct += predicted[static_cast<std::size_t>(i)] == test.label(i);
+  Score score{.value = static_cast<double>(correct) / n, .n = test.count()};
+  score.cross_entropy = static_cast<double>(cross_entropy) / static_cast<double>(kQ16One) / n;
+  return {.name = name, .predicted = std::move(predicted), .score = score};
+}
+
+/// From the errors of the windows that choose the threshold, and of those that are test.
+Answers series_answers(const std::string& name, const TestSet& test, const IntNetwork& network,
+                       const std::vector<std::int64_t>& threshold_errors, const std::vector<std::int64_t>& errors) {
+  const std::int64_t threshold =
+      choose_threshold(threshold_errors, labels_of(*test.data.test, test.threshold)).threshold;
+  return {.name = name,
+          .predicted = flags(errors, threshold),
+          .score = f1_score(errors, labels_of(*test.data.test, test.indices), threshold, network.output_size(),
+                            network.nodes.front().exponent)};
+}
 
 /// Samples first .. first + count - 1 as [count, H, W, C].
 void read_samples(const TestSet& test, std::int64_t first, std::int64_t count, std::span<float> out) {
@@ -61,23 +93,32 @@ Answers evaluate_float(const TestSet& test, const Graph& graph, const FloatPass&
       test.count(),
       [&](std::int64_t first, std::int64_t count, std::span<float> out) { read_samples(test, first, count, out); }, {});
   const std::int64_t classes = graph.output_shape().size();
-  Answers answers{.name = "float", .predicted = {}};
+  std::vector<std::int32_t> predicted;
+  std::int64_t cross_entropy = 0;
   for (std::int64_t i = 0; i < test.count(); ++i) {
     const float* row = logits.data() + i * classes;
-    answers.predicted.push_back(argmax(row, classes));
-    answers.correct += answers.predicted.back() == test.label(i);
-    answers.cross_entropy += cross_entropy_q16(row, classes, test.label(i));
+    predicted.push_back(argmax(row, classes));
+    cross_entropy += cross_entropy_q16(row, classes, test.label(i));
   }
-  return answers;
+  return class_answers("float", test, std::move(predicted), cross_entropy);
+}
+
+/// On the error grid of `network`, made of the same model.
+Answers evaluate_float_series(const TestSet& test, const IntNetwork& network, const FloatPass& float_pass) {
+  return series_answers("float", test, network, float_errors(network, *test.data.test, test.threshold, float_pass),
+                        float_errors(network, *test.data.test, test.indices, float_pass));
 }
 
 Answers evaluate_integer(const TestSet& test, const IntNetwork& network, Backend& backend, const std::string& name) {
   const std::unique_ptr<Session> session = open_session(backend, network);
-  Evaluation evaluation = MeasuredSet(network, *session, *test.data.test, test.indices).evaluate();
-  return {.name = name,
-          .predicted = std::move(evaluation.predicted),
-          .correct = evaluation.correct,
-          .cross_entropy = evaluation.cross_entropy};
+  const auto evaluate = [&](const Indices& indices) {
+    return MeasuredSet(network, *session, *test.data.test, indices).evaluate();
+  };
+  if (test.series()) {
+    return series_answers(name, test, network, evaluate(test.threshold).errors, evaluate(test.indices).errors);
+  }
+  Evaluation evaluation = evaluate(test.indices);
+  return class_answers(name, test, std::move(evaluation.predicted), evaluation.cross_entropy);
 }
 
 struct Evaluated {
@@ -94,11 +135,12 @@ Evaluated evaluate_all(const EvalOptions& options, const TestSet& test, Backend&
   check_model_fits_data(test.config.model, graph->input_shape(), graph->output_shape().size(), *test.data.test);
   const FloatPass float_pass = make_float_pass(graph, static_cast<int>(test.config.threads));
   Evaluated all{.models = {}, .spatial_rank = graph->spatial_rank};
-  if (options.floating || !options.nearest) all.models.push_back(evaluate_float(test, *graph, float_pass));
-  if (options.nearest || !options.floating) {
-    const IntNetwork network = nearest_network(test.config, *graph, test.data, float_pass);
-    all.models.push_back(evaluate_integer(test, network, backend, "nearest"));
-  }
+  const bool floating = options.floating || !options.nearest, nearest = options.nearest || !options.floating;
+  if (floating && !test.series()) all.models.push_back(evaluate_float(test, *graph, float_pass));
+  if (!nearest && !test.series()) return all;
+  const IntNetwork network = nearest_network(test.config, *graph, test.data, float_pass);
+  if (floating && test.series()) all.models.push_back(evaluate_float_series(test, network, float_pass));
+  if (nearest) all.models.push_back(evaluate_integer(test, network, backend, "nearest"));
   return all;
 }
 
@@ -121,29 +163,42 @@ void save_inputs(const TestSet& test, int spatial_rank, const std::string& file)
   write_npy(file, planes, extents);
 }
 
-double mean_nats(const Answers& answers) {
-  return static_cast<double>(answers.cross_entropy) / static_cast<double>(kQ16One) /
-         static_cast<double>(answers.predicted.size());
-}
-
-double accuracy(const Answers& answers) {
-  return static_cast<double>(answers.correct) / static_cast<double>(answers.predicted.size());
-}
-
 /// A tuned model of the paper's protocol has been scored on these very images.
 bool is_leaky(const EvalOptions& options, const TestSet& test) {
   return !options.model.empty() && test.config.protocol == "paper";
 }
 
+const char* leaky_text(const EvalOptions& options, const TestSet& test) {
+  return is_leaky(options, test) ? " | LEAKY: protocol paper scored fitness on test images" : "";
+}
+
+std::int64_t correct(const Answers& answers) {
+  return std::llround(answers.score.value * static_cast<double>(answers.score.n));
+}
+
+std::string series_text(const EvalOptions& options, const TestSet& test, const std::vector<Answers>& all) {
+  TextTable table(
+      {{"model", TextTable::Align::left}, {"F1"}, {"precision"}, {"recall"}, {"best-threshold F1"}, {"squared error"}});
+  for (const Answers& answers : all) {
+    const Detection& detection = *answers.score.detection;
+    table.add({answers.name, percent_text(answers.score.value), percent_text(detection.precision),
+               percent_text(detection.recall), percent_text(detection.best_threshold_f1),
+               fmt::format("{:.4g}", detection.squared_error)});
+  }
+  return fmt::format("{} test time steps, {} of them anomalous; threshold chosen on {} others{}\n\n{}",
+                     count_text(test.count()), count_text(all.front().score.detection->anomalous),
+                     count_text(static_cast<std::int64_t>(test.threshold.size())), leaky_text(options, test),
+                     table.text());
+}
+
 std::string eval_text(const EvalOptions& options, const TestSet& test, const std::vector<Answers>& all) {
+  if (test.series()) return series_text(options, test, all);
   TextTable table({{"model", TextTable::Align::left}, {"top-1"}, {"correct"}, {"cross entropy"}});
   for (const Answers& answers : all) {
-    table.add({answers.name, percent_text(accuracy(answers)), count_text(answers.correct),
-               fmt::format("{:.4f} nats", mean_nats(answers))});
+    table.add({answers.name, percent_text(answers.score.value), count_text(correct(answers)),
+               fmt::format("{:.4f} nats", *answers.score.cross_entropy)});
   }
-  return fmt::format("{} test images{}\n\n{}", count_text(test.count()),
-                     is_leaky(options, test) ? " | LEAKY: protocol paper scored fitness on test images" : "",
-                     table.text());
+  return fmt::format("{} test images{}\n\n{}", count_text(test.count()), leaky_text(options, test), table.text());
 }
 
 std::string eval_json(const EvalOptions& options, const TestSet& test, const Backend& backend,
@@ -155,11 +210,9 @@ std::string eval_json(const EvalOptions& options, const TestSet& test, const Bac
                {"device", backend.device()},
                {"data", test.data.test->description()}};
   for (const Answers& answers : all) {
-    json["results"][answers.name]["test"] = {{"metric", "top1"},
-                                             {"value", accuracy(answers)},
-                                             {"n", answers.predicted.size()},
-                                             {"correct", answers.correct},
-                                             {"cross_entropy", mean_nats(answers)}};
+    Json& score = json["results"][answers.name]["test"];
+    score = score_json(answers.score);
+    if (!test.series()) score["correct"] = correct(answers);
   }
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
 }
@@ -174,6 +227,10 @@ int run_eval(const EvalOptions& options, Terminal& terminal, const OutputOptions
   const auto backend = make_backend(test.config.backend, BackendOptions::of(test.config));
   test.data = open_datasets(test.config);
   test.indices = test_indices(test.config, test.data, options.limit);
+  if (test.series()) {
+    test.threshold = threshold_indices(test.config, test.data);
+    require_both_kinds(*test.data.test, {.test = test.indices, .threshold = test.threshold});
+  }
   spdlog::info("data   {}", test.data.test->description());
   spdlog::info("device {}", backend->device());
 
@@ -196,7 +253,8 @@ Action add_eval(CLI::App& app) {
                            ->type_name("FILE");
   app.add_flag("--nearest", options->nearest, "Only nearest rounding")->excludes(model);
   app.add_flag("--float", options->floating, "Only the float model")->excludes(model);
-  app.add_option("--predictions", options->predictions, "Write the predicted classes: int32 [n]")
+  app.add_option("--predictions", options->predictions,
+                 "Write the predicted classes, of series 1 for an anomaly: int32 [n]")
       ->type_name("FILE.npy");
   app.add_option("--save-inputs", options->inputs, "Write the preprocessed test images: float32 [n, C, H, W]")
       ->type_name("FILE.npy");

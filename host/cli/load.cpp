@@ -21,9 +21,13 @@ Config load_config(const RunOptions& options) {
   return config;
 }
 
-Datasets open_datasets(const Config& config) {
+Datasets open_datasets(Config& config) {
   const auto threads = static_cast<int>(config.threads);
   Datasets data{.train = open_dataset(config.data, true, threads), .test = nullptr};
+  if (const SeriesScaling* scaling = data.train->scaling()) {
+    config.data.series.offset = scaling->offset;
+    config.data.series.scale = scaling->scale;
+  }
   data.test = config.data.test_from == "train" ? data.train : open_dataset(config.data, false, threads);
   return data;
 }
@@ -40,6 +44,9 @@ void check_model_fits_data(const std::string& model, const Shape& input, std::in
   require(input == sample, ErrorKind::input,
           "{}: the input is {} x {} x {} (height, width, channels); the samples of {} are {} x {} x {}", model, input.h,
           input.w, input.c, dataset.description(), sample.h, sample.w, sample.c);
+  require(!is_series(dataset) || outputs == sample.size(), ErrorKind::input,
+          "{}: {} outputs; a network that gives back the samples of {} needs {}", model, outputs, dataset.description(),
+          sample.size());
   require(outputs >= dataset.classes(), ErrorKind::input,
           "{}: {} outputs; {} has {} classes and needs an output for each (key data.classes)", model, outputs,
           dataset.description(), dataset.classes());
@@ -84,6 +91,10 @@ Indices test_indices(const Config& config, const Datasets& data, std::int64_t li
   Indices test = make_splits(*data.train, *data.test, split_request(config)).test;
   if (limit > 0 && limit < static_cast<std::int64_t>(test.size())) test.resize(static_cast<std::size_t>(limit));
   return test;
+}
+
+Indices threshold_indices(const Config& config, const Datasets& data) {
+  return make_splits(*data.train, *data.test, split_request(config)).threshold;
 }
 
 std::string config_for_model(const std::string& config, const std::string& model) {

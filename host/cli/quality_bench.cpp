@@ -120,6 +120,8 @@ class QualityBench {
     options.overrides.push_back(fmt::format("seed={}", seed));
     options.out = fmt::format("{}/{}bits_seed{}_{}", folder(), bits, seed, rung.run);
     RunContext run = load_run(options);
+    require(!is_series(*run.request.test), ErrorKind::usage,
+            "{}: bench quality counts right answers; series are judged by F1, use tune", options_.run.config);
     run.request.resume = options_.resume;
     spdlog::info("{} bits, seed {}, {}: {}", bits, seed, rung.run, options.out);
     TuneResult result;

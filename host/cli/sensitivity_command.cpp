@@ -10,15 +10,17 @@ namespace qnudge {
 namespace {
 
 std::string sensitivity_text(const Sensitivity& sensitivity, const Config& config) {
-  std::string text = fmt::format(
-      "One layer alone at {} bits, the others at {}; top-1 on calibration images, least "
-      "sensitive first\n\n",
-      config.search.sensitivity_bits, config.quant.rest_bits);
-  TextTable table({{"rank"}, {"layer", TextTable::Align::left}, {"top-1"}, {"n"}});
+  const bool series = config.data.is_series();
+  std::string text = fmt::format("One layer alone at {} bits, the others at {}; {}, least sensitive first\n\n",
+                                 config.search.sensitivity_bits, config.quant.rest_bits,
+                                 series ? "squared error on calibration windows" : "top-1 on calibration images");
+  TextTable table({{"rank"}, {"layer", TextTable::Align::left}, {series ? "squared error" : "top-1"}, {"n"}});
   for (std::size_t i = 0; i < sensitivity.entries.size(); ++i) {
     const Sensitivity::Entry& entry = sensitivity.entries[i];
     table.add({fmt::format("{}", i + 1), entry.name,
-               percent_text(static_cast<double>(entry.correct) / static_cast<double>(entry.n)), count_text(entry.n)});
+               entry.squared_error ? fmt::format("{:.4g}", *entry.squared_error)
+                                   : percent_text(static_cast<double>(entry.correct) / static_cast<double>(entry.n)),
+               count_text(entry.n)});
   }
   return text + table.text();
 }

@@ -23,6 +23,47 @@ void check_files(const Source& source, const std::string& format, const std::str
           source.where(labels_key));
 }
 
+void check_series_files(const Source& source, const DataConfig& data) {
+  for (const auto& [key, labels] :
+       {std::pair("data.train_labels", &data.train_labels), std::pair("data.test_labels", &data.test_labels)}) {
+    require(labels->empty(), ErrorKind::usage, "{}: {} files hold their labels; leave it out", source.where(key),
+            data.format);
+  }
+  require(data.test_from == "files" && !data.test_images.empty(), ErrorKind::usage,
+          "{}: is missing; series need files for their test part", source.where("data.test_images"));
+}
+
+void check_scaling(const Source& source, const DataConfig& data) {
+  require(!data.mean.empty(), ErrorKind::usage, "{}: needs a list of numbers, found []", source.where("data.mean"));
+  require(data.mean.size() == data.std.size(), ErrorKind::usage,
+          "{}: has {} values where data.mean has {}; give as many", source.where("data.std"), data.std.size(),
+          data.mean.size());
+  require(data.series == SeriesConfig{}, ErrorKind::usage,
+          "{}: describes time series, which the format {} does not hold; leave it out", source.where("data.series"),
+          data.format);
+}
+
+void check_series(const Source& source, const DataConfig& data) {
+  const SeriesConfig& series = data.series;
+  require(series.window > 0, ErrorKind::usage, "{}: is missing; the format {} needs the rows of a window",
+          source.where("data.series.window"), data.format);
+  require(series.offset.size() == series.scale.size(), ErrorKind::usage,
+          "{}: has {} values where data.series.offset has {}; give as many", source.where("data.series.scale"),
+          series.scale.size(), series.offset.size());
+  require(data.mean.empty() && data.std.empty(), ErrorKind::usage,
+          "{}: is for images; series are scaled by data.series.offset and scale, leave it out",
+          source.where("data.mean"));
+  require(data.classes == 0 || data.classes == 2, ErrorKind::usage,
+          "{}: a time step is normal or anomalous; leave it out", source.where("data.classes"));
+  const bool csv = data.format == "csv";
+  require(!csv || !series.label_column.empty(), ErrorKind::usage,
+          "{}: is missing; the format csv needs the column that marks anomalies",
+          source.where("data.series.label_column"));
+  require(csv || (series.label_column.empty() && series.time_column.empty() && series.skip_columns.empty()),
+          ErrorKind::usage, "{}: names columns, which npy files do not have; leave it out",
+          source.where("data.series"));
+}
+
 void check_test_files(const Source& source, const DataConfig& data) {
   if (data.test_from == "files") {
     require(!data.test_images.empty(), ErrorKind::usage,
@@ -55,18 +96,25 @@ void check_preprocessing(const Source& source, const DataConfig& data) {
 /// What no single key can say.
 void check_consistency(const Config& config, const Source& source) {
   const DataConfig& data = config.data;
-  check_files(source, data.format, "train", data.train_images, data.train_labels);
-  check_test_files(source, data);
+  if (data.is_series()) {
+    check_series_files(source, data);
+    check_series(source, data);
+  } else {
+    check_files(source, data.format, "train", data.train_images, data.train_labels);
+    check_test_files(source, data);
+    check_scaling(source, data);
+  }
   check_preprocessing(source, data);
-  require(data.mean.size() == data.std.size(), ErrorKind::usage,
-          "{}: has {} values where data.mean has {}; give as many", source.where("data.std"), data.std.size(),
-          data.mean.size());
+  require((config.search.fitness == "reconstruction") == data.is_series(), ErrorKind::usage,
+          "{}: '{}' does not fit the format {}; series are scored by reconstruction, images by the others",
+          source.where("search.fitness"), config.search.fitness, data.format);
   require(config.search.rate_end == 0 || config.search.strategy == "channel", ErrorKind::usage,
           "{}: strategy '{}' keeps its rate; only 'channel' lets it fall, leave it out",
           source.where("search.rate_end"), config.search.strategy);
   if (config.protocol == "paper") return;
   for (const std::string& file : data.test_images) {
     const auto& train = data.train_images;
+    if (data.is_series() && !file.ends_with("." + data.format)) continue;  // a folder: each side takes its own files
     require(std::find(train.begin(), train.end(), file) == train.end(), ErrorKind::usage,
             "{}: {} is named for training too; the protocol held_out needs test images that the search never sees "
             "(data.test_from = \"train\" draws disjoint sets from one)",
@@ -75,6 +123,7 @@ void check_consistency(const Config& config, const Source& source) {
 }
 
 void fill_in(Config& config, const std::string& origin) {
+  if (config.data.is_series()) config.data.classes = 2;
   if (config.data.classes == 0) config.data.classes = usual_classes(config.data.format);
   if (config.out.empty()) config.out = "runs/" + std::filesystem::path(origin).stem().string();
 }
@@ -87,6 +136,7 @@ class Writer {
   void choice(const Key& key, const std::string& field, std::initializer_list<const char*>) { put(key, field); }
   void path(const Key& key, const std::string& field) { put(key, field); }
   void paths(const Key& key, const std::vector<std::string>& field) { put(key, field); }
+  void name(const Key& key, const std::string& field) { put(key, field); }
   void names(const Key& key, const std::vector<std::string>& field) { put(key, field); }
   void number(const Key& key, double field, double, double) { put(key, field); }
   void numbers(const Key& key, const std::vector<double>& field, double, double) { put(key, field); }
@@ -141,6 +191,7 @@ class Lister {
   }
   void path(const Key& key, const std::string& field) { add(key, "path", json(field).dump(), ""); }
   void paths(const Key& key, const std::vector<std::string>&) { add(key, "path or list of paths", "[]", ""); }
+  void name(const Key& key, const std::string& field) { add(key, "string", json(field).dump(), ""); }
   void names(const Key& key, const std::vector<std::string>&) { add(key, "list of strings", "[]", ""); }
   void number(const Key& key, double field, double min, double max) {
     add(key, "number", fmt::format("{}", field), fmt::format("{}..{}", min, max));
@@ -189,6 +240,8 @@ SearchConfig search_defaults(const json& root) {
   const std::string recipe = text_at(root, "/recipe");
   SearchConfig search = recipe_search(recipe.empty() ? Config{}.recipe : recipe);
   if (text_at(root, "/stop/rule") == "budget") search.order = "sensitivity";  // the budget goes to the least sensitive
+  const std::string format = text_at(root, "/data/format");
+  if (DataConfig{.format = format}.is_series()) search.fitness = "reconstruction";
   return search;
 }
 

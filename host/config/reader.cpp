@@ -107,6 +107,11 @@ void ObjectReader::paths(const Key& key, std::vector<std::string>& field) {
     refuse(path, "a path or a list of paths, none of them empty", *value);
 }
 
+void ObjectReader::name(const Key& key, std::string& field) {
+  const json* value = find(key);
+  if (value != nullptr) field = text(child_path(key.name), *value);
+}
+
 void ObjectReader::names(const Key& key, std::vector<std::string>& field) {
   const json* value = find(key);
   if (value == nullptr) return;
@@ -126,7 +131,7 @@ void ObjectReader::numbers(const Key& key, std::vector<double>& field, double mi
   if (value == nullptr) return;
   field.clear();
   const std::string path = child_path(key.name);
-  if (!value->is_array() || value->empty()) refuse(path, "a list of numbers", *value);
+  if (!value->is_array()) refuse(path, "a list of numbers", *value);
   for (std::size_t i = 0; i < value->size(); ++i) {
     field.push_back(finite_number(fmt::format("{}[{}]", path, i), (*value)[i], min, max));
   }

@@ -16,15 +16,37 @@ constexpr std::int64_t kMaxPopulation = 65536;
 constexpr std::int64_t kMaxGenerations = 1'000'000;
 
 template <class Visitor>
+void describe(Visitor& v, SeriesConfig& s) {
+  using enum Role;
+  v.integer({"window", optional, "series, and required there: rows of a window, the channels of the network"}, s.window,
+            0, 65536);
+  v.number({"threshold_part", optional,
+            "series: part of every test series, from its beginning, that chooses the threshold; the rest is test"},
+           s.threshold_part, 0.01, 0.99);
+  v.name({"label_column", optional, "csv: what marks anomalies: 0 and 1, or Normal and Attack"}, s.label_column);
+  v.name({"time_column", optional, "csv: time stamps; a gap in them ends a series"}, s.time_column);
+  v.names({"skip_columns", optional, "csv: columns that are no sensors"}, s.skip_columns);
+  v.numbers(
+      {"offset", optional, "series: per sensor; the network sees (x - offset) / scale; []: of the training series"},
+      s.offset, -1e30, 1e30);
+  v.numbers({"scale", optional, "series: per sensor; as many values as offset"}, s.scale, 1e-30, 1e30);
+}
+
+template <class Visitor>
 void describe(Visitor& v, DataConfig& d) {
   using enum Role;
-  v.choice({"format", required, "layout of the files"}, d.format, {"idx", "cifar10", "cifar100", "image_folder"});
-  v.paths({"train_images", required, "training images; idx: one file, plain or .gz; image_folder: one folder"},
+  v.choice({"format", required, "layout of the files"}, d.format,
+           {"idx", "cifar10", "cifar100", "image_folder", "csv", "npy"});
+  v.paths({"train_images", required,
+           "training images; idx: one file, plain or .gz; image_folder: one folder; csv, npy: series, of a folder all "
+           "FILE_train.csv or .npy"},
           d.train_images);
   v.path({"train_labels", optional,
           "training labels; idx: required; image_folder: a name and a label per line, without it a folder per class"},
          d.train_labels);
-  v.paths({"test_images", optional, "test images, as train_images; required unless test_from is train"}, d.test_images);
+  v.paths({"test_images", optional,
+           "test images, as train_images (series: FILE_test); required unless test_from is train"},
+          d.test_images);
   v.path({"test_labels", optional, "test labels, as train_labels"}, d.test_labels);
   v.choice({"test_from", optional, "test images have files of their own, or are drawn from the training images too"},
            d.test_from, {"files", "train"});
@@ -38,8 +60,9 @@ void describe(Visitor& v, DataConfig& d) {
   v.path({"cache", incidental,
           "image_folder: folder for decoded images; empty: $XDG_CACHE_HOME/qnudge, else ~/.cache/qnudge"},
          d.cache);
-  v.numbers({"mean", required, "per channel; the network sees (x / 255 - mean) / std"}, d.mean, 0, 1);
-  v.numbers({"std", required, "per channel; as many values as mean"}, d.std, 0.0001, 1000);
+  v.numbers({"mean", optional, "images, and required there: per channel; the network sees (x / 255 - mean) / std"},
+            d.mean, 0, 1);
+  v.numbers({"std", optional, "images: per channel; as many values as mean"}, d.std, 0.0001, 1000);
   v.integer({"calibration", optional, "training images that set the activation scales; the fitness images come first"},
             d.calibration, 1, kMaxImagesPerSet);
   v.integer({"fitness", optional, "images that score candidates"}, d.fitness, 1, kMaxImagesPerSet);
@@ -47,6 +70,7 @@ void describe(Visitor& v, DataConfig& d) {
             kMaxImagesPerSet);
   v.integer({"test", optional, "test images that are evaluated; 0: all, with test_from train all that is left"}, d.test,
             0, kMaxImagesPerSet);
+  v.object({"series", optional, ""}, d.series);
 }
 
 template <class Visitor>
@@ -87,7 +111,7 @@ void describe(Visitor& v, SearchConfig& s) {
   v.choice({"start", optional, "where the search begins: nearest codes, these with corrected biases, or least squares"},
            s.start, {"nearest", "bias", "descent"});
   v.choice({"fitness", optional, "what a candidate is scored by"}, s.fitness,
-           {"top1", "cross_entropy", "kl", "top1_then_cross_entropy"});
+           {"top1", "cross_entropy", "kl", "top1_then_cross_entropy", "reconstruction"});
   v.choice({"mutation", optional, "steps of 1 or 2 anywhere, or one step towards the weight that rounding cut off"},
            s.mutation, {"uniform", "residual"});
   v.number({"rate", optional, "probability that a weight mutates"}, s.rate, 0, 1);

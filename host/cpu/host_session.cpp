@@ -82,7 +82,11 @@ Evaluation HostSession::evaluate(const ImagesHandle& handle) {
   std::vector<TileContext> contexts = make_contexts(program, threads_);
   std::vector<Evaluation> partial(static_cast<std::size_t>(threads_));
   Evaluation total;
-  total.predicted.resize(static_cast<std::size_t>(images.count()));
+  if (images.reconstructs()) {
+    total.errors.resize(static_cast<std::size_t>(images.count()));
+  } else {
+    total.predicted.resize(static_cast<std::size_t>(images.count()));
+  }
   parallel_for(threads_, images.tiles(), [&](int thread, std::int64_t tile) {
     TileContext& context = contexts[static_cast<std::size_t>(thread)];
     program.set_external(context, 0, images.tile_bytes(tile));
@@ -91,8 +95,13 @@ Evaluation HostSession::evaluate(const ImagesHandle& handle) {
     std::vector<float> buffer;
     for (std::int64_t i = 0; i < images.images_in(tile); ++i) {
       const std::int64_t image = tile * tile_ + i;
-      total.predicted[static_cast<std::size_t>(image)] =
-          images.evaluate(image, image_logits(network_, output, i, buffer), partial[static_cast<std::size_t>(thread)]);
+      const float* outputs = image_logits(network_, output, i, buffer);
+      if (images.reconstructs()) {
+        total.errors[static_cast<std::size_t>(image)] = images.error(image, outputs);
+      } else {
+        total.predicted[static_cast<std::size_t>(image)] =
+            images.evaluate(image, outputs, partial[static_cast<std::size_t>(thread)]);
+      }
     }
   });
   for (const Evaluation& part : partial) {

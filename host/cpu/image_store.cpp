@@ -13,7 +13,9 @@ HostImages::HostImages(const IntNetwork& network, const ImageSet& set, std::int6
       tile_(tile),
       image_size_(network.nodes.front().shape.size()),
       outputs_(network.output_size()),
-      labels_(set.labels) {
+      labels_(set.labels),
+      originals_(set.originals),
+      steps_per_unit_(error_steps_per_unit(network.nodes.front().exponent)) {
   check_image_set(network, set);
   codes_.assign(static_cast<std::size_t>(tiles() * tile_ * image_size_), 0);
   std::copy(set.codes.begin(), set.codes.end(), codes_.begin());
@@ -29,6 +31,8 @@ HostImages::HostImages(const IntNetwork& network, const ImageSet& set, std::int6
 void HostImages::check(FitnessKind fitness) const {
   require(fitness != FitnessKind::kl || has_reference(), ErrorKind::internal,
           "fitness 'kl' needs the float model's logits for the fitness images");
+  require((fitness == FitnessKind::reconstruction) == reconstructs(), ErrorKind::internal,
+          "fitness 'reconstruction' and sets with originals belong together");
 }
 
 std::int32_t HostImages::evaluate(std::int64_t i, const float* logits, Evaluation& into) const {

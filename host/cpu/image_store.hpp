@@ -24,14 +24,20 @@ class HostImages : public ResidentImages {
     return reinterpret_cast<std::byte*>(const_cast<std::int8_t*>(codes_.data() + tile * tile_ * image_size_));
   }
   bool has_reference() const { return !probability_.empty(); }
+  bool reconstructs() const { return !originals_.empty(); }
 
   /// Fitness of image `i` from its logits; throws nothing: `check` has been called before.
   std::int64_t score(const ScoreRule& rule, std::int64_t i, const float* logits) const {
     return rule(logits, labels_[static_cast<std::size_t>(i)],
                 has_reference() ? probability_.data() + i * outputs_ : nullptr,
-                has_reference() ? negative_entropy_[static_cast<std::size_t>(i)] : 0);
+                has_reference() ? negative_entropy_[static_cast<std::size_t>(i)] : 0,
+                reconstructs() ? originals_.data() + i * outputs_ : nullptr);
   }
-  /// Throws Error(kind usage) if `fitness` needs reference logits or labels in range that the set does not have.
+  /// Squared distance of image `i` from what the network made of it.
+  std::int64_t error(std::int64_t i, const float* outputs) const {
+    return reconstruction_error(outputs, outputs_, originals_.data() + i * outputs_, steps_per_unit_);
+  }
+  /// Throws Error(kind internal) if `fitness` needs what the set does not have.
   void check(FitnessKind fitness) const;
   /// Adds image `i` to the sums of `into` and returns its predicted class.
   std::int32_t evaluate(std::int64_t i, const float* logits, Evaluation& into) const;
@@ -42,6 +48,8 @@ class HostImages : public ResidentImages {
   std::vector<std::int32_t> labels_;            // [count]
   std::vector<std::int32_t> probability_;       // [count, outputs] Q30
   std::vector<std::int64_t> negative_entropy_;  // [count] Q16
+  std::vector<std::int16_t> originals_;         // [count, outputs]
+  float steps_per_unit_;
 };
 
 /// Logits of one image at `output` bytes of a tile: fp32 as they are, codes times 2^exponent in `buffer`.

@@ -24,7 +24,7 @@ HostLayerSearch::HostLayerSearch(const IntNetwork& network, const std::vector<Pr
       threads_(threads),
       genes_(network.layer(layer).filter.size()),
       images_(std::move(images)),
-      rule_{options.fitness, network.output_size()},
+      rule_{options.fitness, network.output_size(), error_steps_per_unit(network.nodes.front().exponent)},
       plan_(make_layer_plan(network, layer)) {
   fill_cache();
   program_ = std::make_unique<TileProgram>(network_, layers_, searched_and_suffix(plan_), plan_.cut,

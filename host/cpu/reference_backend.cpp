@@ -44,6 +44,8 @@ class NaiveSearch : public HostPopulation {
         return -e.kl;
       case FitnessKind::top1_then_cross_entropy:
         return e.correct * kCorrectWeight - e.cross_entropy;
+      case FitnessKind::reconstruction:
+        return -std::accumulate(e.errors.begin(), e.errors.end(), std::int64_t{0});
     }
     return 0;
   }

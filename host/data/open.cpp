@@ -3,10 +3,12 @@
 
 #include "qnudge/core/error.hpp"
 #include "qnudge/data/readers.hpp"
+#include "series_files.hpp"
 
 namespace qnudge {
 
 std::shared_ptr<const Dataset> open_dataset(const DataConfig& config, bool train, int threads) {
+  if (config.is_series()) return open_series(config, train);
   const std::vector<std::string>& images = train ? config.train_images : config.test_images;
   const std::string& labels = train ? config.train_labels : config.test_labels;
   const Normalisation normalisation = {{config.mean.begin(), config.mean.end()},

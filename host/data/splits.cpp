@@ -4,6 +4,7 @@
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/random123.hpp"
 #include "qnudge/data/dataset.hpp"
+#include "series_splits.hpp"
 
 namespace qnudge {
 namespace {
@@ -84,8 +85,6 @@ Piles without(Piles piles, const Indices& taken, std::int64_t size) {
 }
 
 void check_request(const Dataset& train, const Dataset& test, const SplitRequest& r) {
-  require(train.shape() == test.shape() && train.classes() == test.classes(), ErrorKind::input,
-          "training and test set differ in kind: {}; {}", train.description(), test.description());
   require(r.calibration >= 0 && r.fitness >= 0 && r.gate >= 0 && r.test >= 0, ErrorKind::usage,
           "data.calibration, data.fitness, data.gate and data.test must not be negative, found {}, {}, {} and {}",
           r.calibration, r.fitness, r.gate, r.test);
@@ -115,6 +114,9 @@ Indices sorted(Indices indices) {
 }  // namespace
 
 Splits make_splits(const Dataset& train, const Dataset& test, const SplitRequest& request) {
+  require(train.shape() == test.shape() && train.classes() == test.classes(), ErrorKind::input,
+          "training and test set differ in kind: {}; {}", train.description(), test.description());
+  if (is_series(train) && is_series(test)) return make_series_splits(train, test, request);
   check_request(train, test, request);
   const bool paper = request.paper_protocol, one_set = request.test_from_train;
   // Of one set the last draw is the test set's: its size must not show in the others.

@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::string_view kMagic = "qnudge-reference-2";
+constexpr std::string_view kMagic = "qnudge-reference-3";
 static_assert(std::endian::native == std::endian::little, "binary blobs are little-endian");
 
 template <class T>
@@ -25,7 +25,10 @@ json to_blob(const std::vector<T>& values) {
 }
 
 json to_json(const Reference::Set& set) {
-  return {{"correct", set.correct}, {"logits", to_blob(set.logits)}, {"predicted", to_blob(set.predicted)}};
+  return {{"correct", set.correct},
+          {"logits", to_blob(set.logits)},
+          {"predicted", to_blob(set.predicted)},
+          {"errors", to_blob(set.errors)}};
 }
 
 json to_json(const TargetTable& table) {
@@ -45,6 +48,7 @@ std::vector<std::uint8_t> to_cbor(const Reference& reference) {
                             {"fitness", to_json(reference.fitness)},
                             {"gate", to_json(reference.gate)},
                             {"test", to_json(reference.test)},
+                            {"threshold", to_json(reference.threshold)},
                             {"targets", to_json(reference.targets)},
                             {"inputs", reference.inputs}});
 }
@@ -83,10 +87,11 @@ class Fields {
 };
 
 Reference::Set set_from(const json& value, const std::string& where) {
-  const Fields fields(value, where, 3);
+  const Fields fields(value, where, 4);
   Reference::Set set;
   set.logits = fields.blob<std::int32_t>("logits");
   set.predicted = fields.blob<std::int32_t>("predicted");
+  set.errors = fields.blob<std::int64_t>("errors");
   const json& correct = fields.at("correct");
   const std::size_t n = set.predicted.size();
   require(correct.is_number_unsigned() && correct.get<std::uint64_t>() <= n, ErrorKind::input,
@@ -127,7 +132,7 @@ TargetTable targets_from(const json& value, const std::string& where) {
 Reference from_cbor(const std::vector<std::uint8_t>& bytes, const std::string& path) {
   const json content = json::from_cbor(bytes, true, false);
   require(!content.is_discarded(), ErrorKind::input, "{}: the sealed content is not CBOR", path);
-  const Fields fields(content, path, 7);
+  const Fields fields(content, path, 8);
   Reference reference;
   reference.exponents = exponents_from(fields, path);
   const json& means = fields.at("channel_means");
@@ -136,6 +141,7 @@ Reference from_cbor(const std::vector<std::uint8_t>& bytes, const std::string& p
   reference.fitness = set_from(fields.at("fitness"), path + ": fitness");
   reference.gate = set_from(fields.at("gate"), path + ": gate");
   reference.test = set_from(fields.at("test"), path + ": test");
+  reference.threshold = set_from(fields.at("threshold"), path + ": threshold");
   reference.targets = targets_from(fields.at("targets"), path + ": targets");
   reference.inputs = text_from(fields, "inputs", path);
   return reference;

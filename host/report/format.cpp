@@ -75,6 +75,8 @@ std::string fitness_text(FitnessKind kind, std::int64_t fitness, std::int64_t im
       return percent_text(static_cast<double>(fitness) / n);
     case FitnessKind::top1_then_cross_entropy:  // the loss is below one correct answer's weight: round up
       return percent_text(static_cast<double>((fitness + kCorrectWeight - 1) / kCorrectWeight) / n);
+    case FitnessKind::reconstruction:
+      return fmt::format("error {:.1f}", std::abs(static_cast<double>(fitness)) / n);
     case FitnessKind::cross_entropy:
     case FitnessKind::kl:
       break;

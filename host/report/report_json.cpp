@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <nlohmann/json.hpp>
 
+#include "qnudge/report/anomaly.hpp"
 #include "qnudge/report/run_report.hpp"
+#include "qnudge/report/score_json.hpp"
 #include "qnudge/report/version.hpp"
 
 namespace qnudge {
@@ -9,20 +11,33 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json to_json(const Score& score) {
-  Json json = {{"metric", "top1"}, {"value", score.value}, {"n", score.n}};  // an empty set's value becomes null
+}  // namespace
+
+nlohmann::ordered_json score_json(const Score& score) {
+  Json json = {{"metric", score.metric}, {"value", score.value}, {"n", score.n}};  // an empty set's value becomes null
   if (score.cross_entropy) json["cross_entropy"] = *score.cross_entropy;
   if (score.kl) json["kl"] = *score.kl;
+  if (const auto& detection = score.detection) {
+    json["precision"] = detection->precision;
+    json["recall"] = detection->recall;
+    json["anomalous"] = detection->anomalous;
+    json["threshold"] = detection->threshold;
+    json["best_threshold_f1"] = detection->best_threshold_f1;
+    json["squared_error"] = detection->squared_error;
+  }
   return json;
 }
 
+namespace {
+
 Json to_json(const ModelReport& model) {
-  Json json = {{"fitness", to_json(model.fitness)},
-               {"gate", to_json(model.gate)},
-               {"test", to_json(model.test)},
+  Json json = {{"fitness", score_json(model.fitness)},
+               {"gate", score_json(model.gate)},
+               {"test", score_json(model.test)},
                {"seconds", model.seconds},
                {"evaluations", model.evaluations}};
-  if (model.held_back) json["test_held_back"] = to_json(*model.held_back);
+  if (model.held_back) json["test_held_back"] = score_json(*model.held_back);
+  if (model.threshold) json["threshold"] = score_json(*model.threshold);
   return json;
 }
 
@@ -77,7 +92,7 @@ std::string report_json(const RunReport& report) {
   json["float_size_bytes"] = report.float_size_bytes;
   for (const ModelReport& model : report.models) json["results"][model.name] = to_json(model);
   json["interval"] = to_json(report.test);
-  json["interval"]["method"] = kPairedMethod;
+  json["interval"]["method"] = report.series ? kBlockMethod : kPairedMethod;
   json["interval"]["set"] = "test";
   if (report.held_back) json["interval"]["test_held_back"] = to_json(*report.held_back);
   json["recovered"] = to_json(report.recovered);

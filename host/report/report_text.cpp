@@ -39,6 +39,39 @@ std::string accuracy_table(const RunReport& report) {
   return table.text();
 }
 
+/// Series: F1 of the test steps with what leads to it.
+std::string series_table(const RunReport& report) {
+  const ModelReport& first = report.models.front();
+  const auto heading = [](const char* what, const char* set, const Score& score) {
+    return TextTable::Column{fmt::format("{} {} (n = {})", what, set, count_text(score.n))};
+  };
+  std::vector<TextTable::Column> columns = {{"series", TextTable::Align::left},
+                                            heading("error", "fitness", first.fitness),
+                                            heading("error", "gate", first.gate),
+                                            heading("F1", "threshold", *first.threshold),
+                                            heading("F1", report.leaky ? "test, LEAKY" : "test", first.test),
+                                            {"best-threshold F1 on test"}};
+  if (first.held_back) columns.push_back(heading("F1", "test held back", *first.held_back));
+  columns.insert(columns.end(), {{"candidates"}, {"seconds"}});
+  TextTable table(columns);
+  for (const ModelReport& model : report.models) {
+    std::vector<std::string> row = {model.name,
+                                    fmt::format("{:.4g}", model.fitness.value),
+                                    fmt::format("{:.4g}", model.gate.value),
+                                    percent_text(model.threshold->value),
+                                    percent_text(model.test.value),
+                                    percent_text(model.test.detection->best_threshold_f1)};
+    if (model.held_back) row.push_back(percent_text(model.held_back->value));
+    row.push_back(count_text(model.evaluations));
+    row.push_back(fmt::format("{:.1f}", model.seconds));
+    table.add(std::move(row));
+  }
+  return table.text() +
+         "\nF1 is over time steps, at the threshold that is best on the threshold steps; best-threshold F1 chooses it "
+         "on "
+         "the test\nsteps themselves, as the literature reports it. error: mean squared reconstruction error.\n";
+}
+
 std::string interval_lines(const Comparison& comparison, const char* set) {
   const auto line = [&](const char* label, const PairedInterval& d) {
     return fmt::format("{:<16}{} points on {}, 95 % interval {} to {}, {} (paired, {} gained, {} lost)\n", label,
@@ -48,13 +81,13 @@ std::string interval_lines(const Comparison& comparison, const char* set) {
   return line("tuned - nearest", comparison.tuned_minus_nearest) + line("tuned - start", comparison.tuned_minus_start);
 }
 
-std::string recovered_line(const std::optional<RunReport::Recovered>& share, const char* set) {
+std::string recovered_line(const std::optional<RunReport::Recovered>& share, const char* set, const char* what) {
   if (!share) {
-    return fmt::format("{:<16}nothing to recover: nearest rounding lost no accuracy on {}\n", "recovered", set);
+    return fmt::format("{:<16}nothing to recover: nearest rounding lost no {} on {}\n", "recovered", what, set);
   }
   const std::string by_start = fmt::format(", the start alone {:.1f} %", 100 * share->start);
-  return fmt::format("{:<16}{:.1f} % of the accuracy that nearest rounding lost on {}{}\n", "recovered",
-                     100 * share->tuned, set, share->start != 0 ? by_start : "");
+  return fmt::format("{:<16}{:.1f} % of the {} that nearest rounding lost on {}{}\n", "recovered", 100 * share->tuned,
+                     what, set, share->start != 0 ? by_start : "");
 }
 
 std::string stop_text(const std::string& reason) {
@@ -75,12 +108,13 @@ std::string scored_text(const RunReport& report) {
 }  // namespace
 
 std::string report_text(const RunReport& report) {
-  std::string text = title(report) + '\n' + accuracy_table(report) + '\n';
+  std::string text = title(report) + '\n' + (report.series ? series_table(report) : accuracy_table(report)) + '\n';
+  const char* what = report.series ? "F1" : "accuracy";
   text += interval_lines(report.test, report.leaky ? "test (LEAKY)" : "test");
-  text += recovered_line(report.recovered, report.leaky ? "test (LEAKY)" : "test");
+  text += recovered_line(report.recovered, report.leaky ? "test (LEAKY)" : "test", what);
   if (report.held_back) {
     text += interval_lines(*report.held_back, "test held back");
-    text += recovered_line(report.recovered_held_back, "test held back");
+    text += recovered_line(report.recovered_held_back, "test held back", what);
   }
   if (report.gate_used) {
     text += fmt::format("{:<16}{}\n", "gate",

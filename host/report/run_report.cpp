@@ -7,6 +7,7 @@
 
 #include "qnudge/core/error.hpp"
 #include "qnudge/kernels/score.hpp"
+#include "series_rows.hpp"
 
 namespace qnudge {
 namespace {
@@ -57,10 +58,10 @@ Score integer_score(const Labels& labels, const Evaluation& evaluation, bool has
   return score;
 }
 
-/// Builds the rows of one run's models.
-class ModelRows {
+/// Builds the rows of one run's models from classes.
+class ClassRows {
  public:
-  ModelRows(const TuneResult& result, std::optional<Selection> held_back)
+  ClassRows(const TuneResult& result, std::optional<Selection> held_back)
       : result_(result), held_back_(std::move(held_back)) {}
 
   ModelReport float_model() const {
@@ -85,6 +86,14 @@ class ModelRows {
     return row;
   }
 
+  Comparison compare(bool held_back) const {
+    const auto chosen = [&](const Labels& values) { return held_back ? pick(values, *held_back_) : values; };
+    const Labels labels = chosen(result_.test_labels);
+    const Labels tuned = chosen(result_.tuned.test.predicted);
+    return {.tuned_minus_nearest = paired_interval(labels, tuned, chosen(result_.nearest.test.predicted)),
+            .tuned_minus_start = paired_interval(labels, tuned, chosen(result_.start.test.predicted))};
+  }
+
  private:
   std::optional<Score> held_back_score(const Labels& predicted) const {
     if (!held_back_) return std::nullopt;
@@ -95,20 +104,24 @@ class ModelRows {
   std::optional<Selection> held_back_;
 };
 
-Comparison compare(const TuneResult& result, const Selection* selection) {
-  const auto chosen = [&](const Labels& values) { return selection ? pick(values, *selection) : values; };
-  const Labels labels = chosen(result.test_labels);
-  const Labels tuned = chosen(result.tuned.test.predicted);
-  return {.tuned_minus_nearest = paired_interval(labels, tuned, chosen(result.nearest.test.predicted)),
-          .tuned_minus_start = paired_interval(labels, tuned, chosen(result.start.test.predicted))};
-}
-
 std::optional<RunReport::Recovered> recovered_share(const Score& reference, const Score& nearest, const Score& start,
                                                     const Score& tuned) {
   const double lost = reference.value - nearest.value;
   if (!(lost > 0)) return std::nullopt;
   return RunReport::Recovered{.tuned = (tuned.value - nearest.value) / lost,
                               .start = (start.value - nearest.value) / lost};
+}
+
+/// All models of a run, and the differences between them.
+template <class Rows>
+void fill(RunReport& report, const Rows& rows, const TuneResult& result, bool held_back) {
+  report.models = {rows.float_model(), rows.integer_model("nearest", result.nearest)};
+  if (result.bias) report.models.push_back(rows.integer_model("bias", *result.bias));
+  report.models.push_back(rows.integer_model("start", result.start));
+  report.models.push_back(rows.integer_model("tuned", result.tuned));
+  report.models.back().evaluations = result.evaluations;
+  report.test = rows.compare(false);
+  if (held_back) report.held_back = rows.compare(true);
 }
 
 }  // namespace
@@ -134,19 +147,17 @@ RunReport make_run_report(const TuneResult& result, const ReportContext& context
       report.notes.emplace_back("No test image was held back: the fitness set is the whole test set.");
     }
   }
-  const ModelRows rows(result, held_back);
-  report.models = {rows.float_model(), rows.integer_model("nearest", result.nearest)};
-  if (result.bias) report.models.push_back(rows.integer_model("bias", *result.bias));
-  report.models.push_back(rows.integer_model("start", result.start));
-  report.models.push_back(rows.integer_model("tuned", result.tuned));
-  report.models.back().evaluations = result.evaluations;
+  report.series = !result.test_blocks.empty();
+  if (report.series) {
+    fill(report, SeriesRows(result, context.seed, held_back), result, held_back.has_value());
+  } else {
+    fill(report, ClassRows(result, held_back), result, held_back.has_value());
+  }
 
   const ModelReport &reference = report.models[0], &nearest = report.models[1];
   const ModelReport &start = report.models[report.models.size() - 2], &tuned = report.models.back();
-  report.test = compare(result, nullptr);
   report.recovered = recovered_share(reference.test, nearest.test, start.test, tuned.test);
   if (held_back) {
-    report.held_back = compare(result, &*held_back);
     report.recovered_held_back =
         recovered_share(*reference.held_back, *nearest.held_back, *start.held_back, *tuned.held_back);
   }

@@ -88,7 +88,11 @@ LayerResult result_from(const json& j) {
 json to_json(const Checkpoint& c) {
   json order = json::array(), params = json::array(), results = json::array();
   for (const auto& e : c.order.entries) {
-    order.push_back({{"layer", e.layer}, {"name", e.name}, {"correct", e.correct}, {"n", e.n}});
+    order.push_back({{"layer", e.layer},
+                     {"name", e.name},
+                     {"correct", e.correct},
+                     {"n", e.n},
+                     {"squared_error", e.squared_error ? json(*e.squared_error) : json()}});
   }
   for (const auto& p : c.params) params.push_back(to_json(p));
   for (const auto& r : c.results) results.push_back(to_json(r));
@@ -109,8 +113,10 @@ Checkpoint checkpoint_from(const json& j) {
   j.at("config").get_to(c.identity.config);
   j.at("reference").get_to(c.identity.reference);
   for (const json& e : j.at("order")) {
-    c.order.entries.push_back({e.at("layer").get<int>(), e.at("name").get<std::string>(),
-                               e.at("correct").get<std::int64_t>(), e.at("n").get<std::int64_t>()});
+    c.order.entries.push_back(
+        {e.at("layer").get<int>(), e.at("name").get<std::string>(), e.at("correct").get<std::int64_t>(),
+         e.at("n").get<std::int64_t>(),
+         e.at("squared_error").is_null() ? std::nullopt : std::optional(e.at("squared_error").get<double>())});
   }
   j.at("position").get_to(c.position);
   for (const json& p : j.at("params")) c.params.push_back(params_from(p));

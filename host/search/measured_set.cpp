@@ -32,6 +32,7 @@ Evaluation MeasuredSet::evaluate() const {
     total.predicted.insert(total.predicted.end(), part.predicted.begin(), part.predicted.end());
     total.correct += part.correct;
     total.cross_entropy += part.cross_entropy;
+    total.errors.insert(total.errors.end(), part.errors.begin(), part.errors.end());
   }
   return total;
 }

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "judgement.hpp"
+
 namespace qnudge {
 namespace {
 
@@ -18,7 +20,7 @@ Sensitivity forward_order(const Config& config, const IntNetwork& network) {
   Sensitivity order;
   for (std::size_t l = 0; l < network.layers.size(); ++l) {
     const Layer& layer = network.layers[l];
-    if (searchable(config, layer)) order.entries.push_back({static_cast<int>(l), layer.name, 0, 0});
+    if (searchable(config, layer)) order.entries.push_back({static_cast<int>(l), layer.name, 0, 0, std::nullopt});
   }
   return order;
 }
@@ -34,12 +36,18 @@ Sensitivity measure_sensitivity(const Config& config, const IntNetwork& network,
     Grid grid = grid_of_layer(config.quant, layer);
     grid.bits = config.search.sensitivity_bits;
     session.set_layer(entry.layer, quantise_layer(network, layer, grid));
-    entry.correct = session.evaluate(images).correct;
+    const Evaluation found = session.evaluate(images);
+    entry.correct = found.correct;
     entry.n = images->count();
+    if (!found.errors.empty()) {
+      entry.squared_error = mean_squared_error(total_error(found.errors), entry.n * network.output_size(),
+                                               network.nodes.front().exponent);
+    }
     session.set_layer(entry.layer, rest[static_cast<std::size_t>(entry.layer)]);
   }
-  std::stable_sort(result.entries.begin(), result.entries.end(),
-                   [](const auto& a, const auto& b) { return a.correct > b.correct; });
+  std::stable_sort(result.entries.begin(), result.entries.end(), [](const auto& a, const auto& b) {
+    return a.correct != b.correct ? a.correct > b.correct : a.squared_error < b.squared_error;
+  });
   return result;
 }
 
@@ -47,7 +55,10 @@ std::string sensitivity_json(const Sensitivity& sensitivity, int bits, int rest_
   nlohmann::ordered_json layers = nlohmann::ordered_json::array();
   for (const auto& e : sensitivity.entries) {
     nlohmann::ordered_json layer{{"layer", e.name}, {"ordinal", e.layer}};
-    if (e.n > 0) {
+    if (e.squared_error) {
+      layer["squared_error"] = *e.squared_error;
+      layer["n"] = e.n;
+    } else if (e.n > 0) {
       layer["correct"] = e.correct;
       layer["n"] = e.n;
       layer["accuracy"] = static_cast<double>(e.correct) / static_cast<double>(e.n);

@@ -6,29 +6,24 @@
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/files.hpp"
 #include "qnudge/core/fixed_point.hpp"
+#include "sample_reader.hpp"
 
 namespace qnudge {
 namespace {
 
 constexpr const char* kTargetsFile = "targets.bin";
 
-/// Samples of `indices` in that order.
-SampleReader reader_of(const Dataset& dataset, const Indices& indices) {
-  return [&dataset, &indices](std::int64_t first, std::int64_t count, std::span<float> out) {
-    const auto size = static_cast<std::size_t>(dataset.shape().size());
-    for (std::int64_t i = 0; i < count; ++i) {
-      dataset.read(indices[static_cast<std::size_t>(first + i)], out.subspan(static_cast<std::size_t>(i) * size, size));
-    }
-  };
-}
-
-/// The float model on one set: predictions, and logits if asked.
+/// The float model on one set: predictions, and logits if asked; of series the errors.
 Reference::Set float_set(const IntNetwork& network, const Dataset& dataset, const Indices& indices,
                          const FloatPass& float_pass, bool keep_logits) {
+  Reference::Set set;
+  if (is_series(dataset)) {
+    set.errors = float_errors(network, dataset, indices, float_pass);
+    return set;
+  }
   const std::int64_t outputs = network.output_size();
   const auto count = static_cast<std::int64_t>(indices.size());
   const std::vector<float> logits = float_pass(count, reader_of(dataset, indices), {});
-  Reference::Set set;
   for (std::int64_t i = 0; i < count; ++i) {
     const float* row = logits.data() + i * outputs;
     set.predicted.push_back(argmax(row, outputs));
@@ -45,7 +40,7 @@ std::string reference_inputs(const Config& config, const Graph& graph, const Dat
   Fingerprint fingerprint;
   fingerprint.add("reference").add(graph.fingerprint).add(train.fingerprint()).add(test.fingerprint());
   fingerprint.add(config.quant.activations).add(config.quant.batch_norm).add(config.quant.activation_range);
-  for (const Indices* set : {&splits.calibration, &splits.fitness, &splits.gate, &splits.test}) {
+  for (const Indices* set : {&splits.calibration, &splits.fitness, &splits.gate, &splits.test, &splits.threshold}) {
     fingerprint.add_values(std::span(*set));
   }
   if (needs_targets(config.search)) {
@@ -115,6 +110,7 @@ Computed compute_reference(const Config& config, IntNetwork& network, const Grap
   reference.fitness = float_set(network, fitness_data, splits.fitness, float_pass, true);
   reference.gate = float_set(network, train, splits.gate, float_pass, true);
   reference.test = float_set(network, test, splits.test, float_pass, false);
+  reference.threshold = float_set(network, test, splits.threshold, float_pass, false);
   if (with_targets) {
     computed.targets = compute_targets(config, network, graph, ranges, reader_of(train, splits.calibration), float_pass,
                                        reference.targets);
@@ -193,8 +189,20 @@ PopulationOptions population_options(const Config& config) {
   options.fitness = s.fitness == "cross_entropy"             ? FitnessKind::cross_entropy
                     : s.fitness == "kl"                      ? FitnessKind::kl
                     : s.fitness == "top1_then_cross_entropy" ? FitnessKind::top1_then_cross_entropy
+                    : s.fitness == "reconstruction"          ? FitnessKind::reconstruction
                                                              : FitnessKind::top1;
   return options;
+}
+
+SplitRequest split_request(const Config& config) {
+  const DataConfig& data = config.data;
+  return {.calibration = data.calibration,
+          .fitness = data.fitness,
+          .gate = data.gate,
+          .test = data.test,
+          .paper_protocol = config.protocol == "paper",
+          .seed = config.seed,
+          .threshold_part = data.series.threshold_part};
 }
 
 ChannelOptions channel_options(const Config& config) {
@@ -236,10 +244,16 @@ Prepared prepare_network(const Config& config, const Graph& graph, const Dataset
     require(data->classes() <= graph.output_shape().size(), ErrorKind::input,
             "{} has {} classes; the model's output '{}' has {} values", data->description(), data->classes(),
             graph.output_name, graph.output_shape().size());
+    require(!is_series(*data) || graph.output_shape() == graph.input_shape(), ErrorKind::input,
+            "{} is judged by its reconstruction; the model's output '{}' is {}x{}x{} and its input '{}' {}x{}x{}",
+            data->description(), graph.output_name, graph.output_shape().h, graph.output_shape().w,
+            graph.output_shape().c, graph.input_name, graph.input_shape().h, graph.input_shape().w,
+            graph.input_shape().c);
   }
   Prepared prepared{lower(graph, batch_norm_mode(config.quant)), {}, {}, {}};
   check_layer_names(config, prepared.network);
   prepared.splits = make_splits(train, test, split_request(config));
+  if (!reference_file.empty()) require_both_kinds(test, prepared.splits);
 
   const std::string inputs = reference_inputs(config, graph, train, test, prepared.splits);
   if (std::optional<Computed> stored = stored_reference(reference_file, inputs, prepared.network)) {
@@ -285,22 +299,6 @@ std::vector<LayerParams> rest_params(const IntNetwork& network, const QuantConfi
     grid.bits = config.rest_bits;
     return grid;
   });
-}
-
-ImageSet make_image_set(const IntNetwork& network, const Dataset& dataset, const Indices& indices,
-                        const Reference::Set* reference) {
-  const auto size = static_cast<std::size_t>(dataset.shape().size());
-  ImageSet set;
-  set.count = static_cast<std::int64_t>(indices.size());
-  set.codes.resize(indices.size() * size);
-  std::vector<float> sample(size);
-  for (std::size_t i = 0; i < indices.size(); ++i) {
-    dataset.read(indices[i], sample);
-    quantise_input(network, sample, std::span(set.codes).subspan(i * size, size));
-    set.labels.push_back(dataset.labels()[static_cast<std::size_t>(indices[i])]);
-  }
-  if (reference != nullptr) set.reference_logits = reference->logits;
-  return set;
 }
 
 void correct_biases(const IntNetwork& network, const Reference& reference, Session& session, const ImagesHandle& images,

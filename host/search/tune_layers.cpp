@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "evolve_layer.hpp"
+#include "judgement.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/quant/residual.hpp"
 #include "sensitivity.hpp"
@@ -125,6 +126,7 @@ LayerResult TuneRun::untouched(const Sensitivity::Entry& entry) const {
   r.name = entry.name;
   r.layer = entry.layer;
   r.sensitivity = entry.n > 0 ? static_cast<double>(entry.correct) / static_cast<double>(entry.n) : -1;
+  if (entry.squared_error) r.sensitivity = *entry.squared_error;
   r.bits = state_.params[static_cast<std::size_t>(entry.layer)].bits;
   return r;
 }
@@ -150,8 +152,8 @@ LayerResult TuneRun::adopt(const Sensitivity::Entry& entry, const LayerSearch& s
 
 bool TuneRun::stop_rule_met(int layer) {
   if (config().stop.rule == "none") return false;
-  const auto n = static_cast<double>(gate_->count());
-  const double drop = static_cast<double>(prepared_.reference.gate.correct - session_->evaluate(gate_).correct) / n;
+  const Evaluation found = session_->evaluate(gate_);
+  const double drop = drop_against(prepared_.reference.gate, found, gate_->count());
   if (config().stop.rule == "recovered") return drop <= config().stop.tolerance;
   if (drop <= config().stop.tolerance) return false;
   const Layer& description = prepared_.network.layer(layer);
@@ -160,9 +162,9 @@ bool TuneRun::stop_rule_met(int layer) {
   state_.params[static_cast<std::size_t>(layer)] = quantise_layer(prepared_.network, description, grid);
   session_->set_layer(layer, state_.params[static_cast<std::size_t>(layer)]);
   note(
-      fmt::format("layer '{}' at {} bits would lose {:.2f} points against the float model on the gate images, more "
+      fmt::format("layer '{}' at {} bits {} on the gate images, more "
                   "than the tolerance of {:.2f}: it and all layers after it stay at {} bits",
-                  description.name, state_.results.back().bits, 100 * drop, 100 * config().stop.tolerance,
+                  description.name, state_.results.back().bits, drop_text(found, drop), 100 * config().stop.tolerance,
                   config().quant.rest_bits));
   state_.results.back().bits = config().quant.rest_bits;
   return true;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "judgement.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/files.hpp"
 #include "qnudge/quant/onnx_export.hpp"
@@ -79,6 +80,7 @@ void TuneRun::prepare() {
   fitness_ = session_->upload(make_image_set(network, fitness_data(), splits.fitness, &reference.fitness));
   gate_ = session_->upload(make_image_set(network, *request_.train, splits.gate, &reference.gate));
   test_.emplace(network, *session_, *request_.test, splits.test);
+  if (!splits.threshold.empty()) threshold_.emplace(network, *session_, *request_.test, splits.threshold);
   folder_.open_history(state_.history_bytes);
   if (prepared_.targets) {
     fit_.emplace(config(), prepared_, *session_, calibration_, [this](const std::string& text) { note(text); });
@@ -92,7 +94,8 @@ void TuneRun::apply(const std::vector<LayerParams>& params) {
 ModelScores TuneRun::measure(const std::vector<LayerParams>& params, Clock::time_point begun) {
   const double seconds = std::chrono::duration<double>(Clock::now() - begun).count();
   apply(params);
-  return {session_->evaluate(fitness_), session_->evaluate(gate_), test_->evaluate(), seconds};
+  return {session_->evaluate(fitness_), session_->evaluate(gate_), test_->evaluate(), seconds,
+          threshold_ ? threshold_->evaluate() : Evaluation{}};
 }
 
 void TuneRun::check_ranges(const std::vector<LayerParams>& params) {
@@ -198,13 +201,9 @@ TuneResult TuneRun::finish() {
   r.tuned = measure(state_.params, Clock::now());
   r.tuned.seconds = state_.search_seconds;
   const auto &before = r.start.gate, &after = r.tuned.gate;
-  r.gate_kept = !config().search.gate || budget() || (after.correct >= before.correct && after.kl <= before.kl);
+  r.gate_kept = !config().search.gate || budget() || not_worse(after, before);
   if (!r.gate_kept) {
-    note(fmt::format(
-        "the gate keeps the start: on its {} images the search's result scores {} correct and a KL of "
-        "{:.4f}, the start {} and {:.4f}",
-        gate_->count(), after.correct, static_cast<double>(after.kl) / static_cast<double>(gate_->count() * kQ16One),
-        before.correct, static_cast<double>(before.kl) / static_cast<double>(gate_->count() * kQ16One)));
+    note("the gate keeps the start: " + gate_verdict(after, before, gate_->count()));
     state_.params = start_params_;
     r.tuned = r.start;
   }
@@ -219,6 +218,9 @@ TuneResult TuneRun::finish() {
   r.float_fitness = prepared_.reference.fitness;
   r.float_gate = prepared_.reference.gate;
   r.float_test = prepared_.reference.test;
+  r.threshold_labels = pick(*request_.test, r.splits.threshold);
+  r.test_blocks = time_blocks(*request_.test, r.splits.test);
+  r.float_threshold = prepared_.reference.threshold;
   r.layers = state_.results;
   r.stop_reason = state_.stop_reason;
   r.evaluations = state_.evaluations;

@@ -61,8 +61,8 @@ class TuneRun {
   Prepared prepared_;
   std::unique_ptr<Session> session_;
   ImagesHandle calibration_, fitness_, gate_;
-  std::optional<MeasuredSet> test_;
-  std::vector<LayerParams> start_params_;  // of the network that the search starts from
+  std::optional<MeasuredSet> test_, threshold_;  // threshold_: of series
+  std::vector<LayerParams> start_params_;        // of the network that the search starts from
   Checkpoint state_;
   bool resumed_ = false;
   TuneResult result_;

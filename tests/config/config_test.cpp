@@ -31,6 +31,18 @@ TEST(Config, GivesDefaultsAndFillsInWhatFollows) {
   EXPECT_EQ(minimal_config("", {"data.format=cifar100"}).data.classes, 100);
 }
 
+TEST(Config, SeriesAreScoredByReconstructionUnlessTheConfigSaysSo) {
+  const std::string text = R"({"model": "m.onnx", "recipe": "RECIPE", "data": {"format": "npy", "train_images": "a",
+                               "test_images": "a", "series": {"window": 4}}})";
+  for (const char* recipe : {"best", "channel", "paper"}) {
+    const Config config = parse_config(std::string(text).replace(text.find("RECIPE"), 6, recipe), "run.json");
+    EXPECT_EQ(config.search.fitness, "reconstruction") << recipe;
+    EXPECT_EQ(config.data.classes, 2);
+    const Config again = parse_config(resolved_json(config), "run.json");
+    EXPECT_TRUE(again == config) << recipe;
+  }
+}
+
 TEST(Config, LayersInheritTheGridWhereverItStands) {
   const Config config = minimal_config(R"(, "quant": {"layers": {"a.b": {"bits": 8}, "c": {"scale": "free"}},
                                                      "grid": {"bits": 3, "scheme": "per_channel"}})");

@@ -25,6 +25,7 @@ Reference sample() {
   r.fitness = {{1, -2, 3, 4, 5, 1 << 30}, {0, 1, 2}, 2};
   r.gate = {{7, 8}, {1}, 0};
   r.test = {{}, {4, 3, 2, 1}, 4};
+  r.threshold = {{}, {}, 0, {1ll << 40, 0}};
   r.targets = {7, 30, {-9, 3}, "feed"};
   r.inputs = "abc";
   return r;
@@ -47,13 +48,13 @@ class ReferenceFile : public testing::Test {
   }
   json content() {
     save_reference(sample(), path_);
-    return json::from_cbor(unseal("qnudge-reference-2", read_file(path_), path_));
+    return json::from_cbor(unseal("qnudge-reference-3", read_file(path_), path_));
   }
   void put(std::span<const std::uint8_t> bytes) {
     std::ofstream(path_, std::ios::binary)
         .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   }
-  void write(const std::vector<std::uint8_t>& payload) { put(seal("qnudge-reference-2", payload)); }
+  void write(const std::vector<std::uint8_t>& payload) { put(seal("qnudge-reference-3", payload)); }
 
   std::filesystem::path path_;
 };
@@ -68,6 +69,7 @@ TEST_F(ReferenceFile, ComesBackAsItWas) {
   EXPECT_EQ(r.fitness.correct, 2);
   EXPECT_EQ(r.gate.logits, sample().gate.logits);
   EXPECT_EQ(r.test.predicted, sample().test.predicted);
+  EXPECT_EQ(r.threshold.errors, sample().threshold.errors);
   EXPECT_TRUE(r.test.logits.empty());
   EXPECT_EQ(r.targets, sample().targets);
   EXPECT_EQ(r.inputs, "abc");
@@ -78,14 +80,20 @@ TEST_F(ReferenceFile, ComesBackAsItWas) {
 }
 
 TEST_F(ReferenceFile, FingerprintSeesEveryField) {
-  const std::vector<std::function<void(Reference&)>> changes = {
-      [](Reference& r) { r.exponents[1] = 1; },          [](Reference& r) { r.channel_means[0][1] = 0.0; },
-      [](Reference& r) { r.fitness.logits[0] = 2; },     [](Reference& r) { r.fitness.predicted[2] = 0; },
-      [](Reference& r) { r.fitness.correct = 1; },       [](Reference& r) { r.gate.logits[1] = 0; },
-      [](Reference& r) { r.test.predicted[3] = 9; },     [](Reference& r) { r.inputs = "abd"; },
-      [](Reference& r) { r.targets.images = 8; },        [](Reference& r) { r.targets.per_image = 1; },
-      [](Reference& r) { r.targets.exponents[1] = 4; },  [](Reference& r) { r.targets.fingerprint = "feet"; },
-      [](Reference& r) { std::swap(r.fitness, r.gate); }};
+  const std::vector<std::function<void(Reference&)>> changes = {[](Reference& r) { r.exponents[1] = 1; },
+                                                                [](Reference& r) { r.channel_means[0][1] = 0.0; },
+                                                                [](Reference& r) { r.fitness.logits[0] = 2; },
+                                                                [](Reference& r) { r.fitness.predicted[2] = 0; },
+                                                                [](Reference& r) { r.fitness.correct = 1; },
+                                                                [](Reference& r) { r.gate.logits[1] = 0; },
+                                                                [](Reference& r) { r.threshold.errors[1] = 1; },
+                                                                [](Reference& r) { r.test.predicted[3] = 9; },
+                                                                [](Reference& r) { r.inputs = "abd"; },
+                                                                [](Reference& r) { r.targets.images = 8; },
+                                                                [](Reference& r) { r.targets.per_image = 1; },
+                                                                [](Reference& r) { r.targets.exponents[1] = 4; },
+                                                                [](Reference& r) { r.targets.fingerprint = "feet"; },
+                                                                [](Reference& r) { std::swap(r.fitness, r.gate); }};
   for (std::size_t i = 0; i < changes.size(); ++i) {
     Reference r = sample();
     changes[i](r);
@@ -126,7 +134,7 @@ TEST_F(ReferenceFile, RefusesSealedContentThatIsNotAReference) {
   }
   refuse("extra field", [](json& j) { j["extra"] = 1; });
   refuse("no object", [](json& j) { j = json::array({1}); });
-  for (const char* key : {"correct", "logits", "predicted"}) {
+  for (const char* key : {"correct", "logits", "predicted", "errors"}) {
     refuse(std::string("set without ") + key, [&](json& j) { j["gate"].erase(key); });
     refuse(std::string("set with text ") + key, [&](json& j) { j["gate"][key] = "x"; });
   }
@@ -138,8 +146,9 @@ TEST_F(ReferenceFile, RefusesSealedContentThatIsNotAReference) {
   refuse("negative correct", [](json& j) { j["fitness"]["correct"] = -1; });
   refuse("logits that do not divide", [&](json& j) { j["fitness"]["logits"] = blob; });
   refuse("logits without samples", [&](json& j) {
-    j["test"] = {{"correct", 0}, {"logits", blob}, {"predicted", json::binary({})}};
+    j["test"] = {{"correct", 0}, {"logits", blob}, {"predicted", json::binary({})}, {"errors", json::binary({})}};
   });
+  refuse("half an error", [&](json& j) { j["threshold"]["errors"] = blob; });
   refuse("mean of half a number", [&](json& j) { j["channel_means"][0] = blob; });
   refuse("exponent out of range", [&](json& j) { j["exponents"] = blob; });
 }

@@ -24,9 +24,13 @@ struct ImageSet {
   std::vector<std::int8_t> codes;              ///< [count, H, W, C]
   std::vector<std::int32_t> labels;            ///< [count]
   std::vector<std::int32_t> reference_logits;  ///< [count, outputs] Q16 of the float model; empty: no `kl`
+  /// [count, H, W, C] the samples themselves on the error grid of the input (kernels/reconstruction.hpp). With them the
+  /// network is one that gives its input back: it is judged by that, and its outputs are no classes. Empty: classes.
+  std::vector<std::int16_t> originals;
 };
 
-/// Throws Error for sizes that contradict each other or the network, and for labels without an output.
+/// Throws Error for sizes that contradict each other or the network, and for labels without an output; with originals
+/// also unless the output has the shape of the input.
 void check_image_set(const IntNetwork& network, const ImageSet& set);
 
 /// An ImageSet held by one session; made by Session::upload.
@@ -38,6 +42,7 @@ class ResidentImages {
 using ImagesHandle = std::shared_ptr<const ResidentImages>;
 
 struct Evaluation {
+  std::vector<std::int64_t> errors;  ///< [count] reconstruction errors of a set with originals; the rest is empty then
   std::vector<std::int32_t> predicted;  ///< [count], ties to the lower class
   std::int64_t correct = 0;
   std::int64_t cross_entropy = 0;  ///< sum over images, Q16 nats

@@ -30,13 +30,15 @@ struct Datasets {
   std::shared_ptr<const Dataset> train, test;  ///< the same one where the test images are drawn from the training set
 };
 
-/// Opens what the config names. Throws Error: usage (keys that the format needs), input (files).
-Datasets open_datasets(const Config& config);
+/// Opens what the config names; a scaling of series that it leaves open is fitted and written into it. Throws Error:
+/// usage (keys that the format needs), input (files).
+Datasets open_datasets(Config& config);
 
 /// The config's float model. Throws Error(kind input), also for an integer model.
 std::shared_ptr<const Graph> load_graph(const Config& config);
 
-/// Throws Error(kind input) unless model and dataset agree on the shape of a sample and every class has an output.
+/// Throws Error(kind input) unless model and dataset agree on the shape of a sample and every class has an output, or
+/// of series every value of a sample.
 /// `model` is the file's name for the message.
 void check_model_fits_data(const std::string& model, const Shape& input, std::int64_t outputs, const Dataset& dataset);
 
@@ -54,6 +56,8 @@ IntNetwork tuned_network(const std::string& model, const Dataset& data);
 
 /// The config's test images in a run's order, the first `limit` of them (0: all).
 Indices test_indices(const Config& config, const Datasets& data, std::int64_t limit);
+/// Of series the windows that choose the threshold.
+Indices threshold_indices(const Config& config, const Datasets& data);
 
 /// Config file of a tuned model: `config` if set, else config.resolved.json beside `model`. Throws Error: usage if
 /// there is neither, input if `model` is set but does not exist.

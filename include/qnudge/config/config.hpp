@@ -13,8 +13,18 @@ namespace qnudge {
 /// Plain structs of a run's configuration. Defaults stand here; ranges and documentation stand in the reader's table
 /// (config/reader.hpp), from which messages, configs/README.md's check and the resolved config are derived.
 
+/// Time series: formats "csv" and "npy".
+struct SeriesConfig {
+  std::int64_t window = 0;                ///< rows; 0: not a series
+  double threshold_part = 0.5;            ///< of every test series, from its beginning; the rest is test
+  std::string label_column, time_column;  ///< csv; empty: none
+  std::vector<std::string> skip_columns;  ///< csv
+  std::vector<double> offset, scale;  ///< one per sensor: (x - offset) / scale; empty: fitted on the training series
+  friend bool operator==(const SeriesConfig&, const SeriesConfig&) = default;
+};
+
 struct DataConfig {
-  std::string format;                     ///< "idx", "cifar10", "cifar100", "image_folder"
+  std::string format;                     ///< "idx", "cifar10", "cifar100", "image_folder", "csv", "npy"
   std::vector<std::string> train_images;  ///< files, idx: one; image_folder: one folder
   std::string train_labels;               ///< idx; image_folder: empty where each class has a folder
   std::vector<std::string> test_images;
@@ -26,6 +36,8 @@ struct DataConfig {
   std::vector<double> mean, std;      ///< one per channel; (x / 255 - mean) / std
   std::int64_t calibration = 1024, fitness = 1024, gate = 1024;
   std::int64_t test = 0;  ///< 0: all
+  SeriesConfig series;
+  bool is_series() const { return format == "csv" || format == "npy"; }
   friend bool operator==(const DataConfig&, const DataConfig&) = default;
 };
 
@@ -52,7 +64,7 @@ struct SearchConfig {
   std::string strategy = "gram";     ///< "none", "layer", "channel", "gram"
   std::string order = "forward";     ///< "sensitivity", "forward"
   std::string start = "descent";     ///< "nearest", "bias", "descent"
-  std::string fitness = "top1";      ///< "top1", "cross_entropy", "kl", "top1_then_cross_entropy"
+  std::string fitness = "top1";      ///< "top1", "cross_entropy", "kl", "top1_then_cross_entropy", "reconstruction"
   std::string mutation = "uniform";  ///< "uniform", "residual"
   double rate = 0.03;
   double rate_end = 0;  ///< channel: rate of the last generation; 0: as the first

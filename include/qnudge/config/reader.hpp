@@ -58,6 +58,7 @@ class ObjectReader {
   void choice(const Key& key, std::string& field, std::initializer_list<const char*> values);
   void path(const Key& key, std::string& field);                ///< expands ${NAME}
   void paths(const Key& key, std::vector<std::string>& field);  ///< a path or a list of paths
+  void name(const Key& key, std::string& field);
   void names(const Key& key, std::vector<std::string>& field);
   void number(const Key& key, double& field, double min, double max);
   void numbers(const Key& key, std::vector<double>& field, double min, double max);

@@ -11,12 +11,13 @@ namespace qnudge {
 /// counter = (index / 4, candidate, generation, layer * 256 + purpose) gives four 32-bit words, one per index.
 /// Everything that decides a draw stands in this header: purposes, counter layout and thresholds.
 enum class Purpose : std::uint32_t {
-  mutate = 0,        ///< index: weight, linear in unpadded KRSC
-  sample_split = 1,  ///< index: position in a class; candidate: class
-  sample_rows = 2,   ///< index: row within an image; candidate: image
-  perturb = 3,       ///< index: weight, linear in unpadded KRSC
-  row_order = 4,     ///< index 0: offset, 1: stride
-  class_order = 5,   ///< index: class
+  mutate = 0,           ///< index: weight, linear in unpadded KRSC
+  sample_split = 1,     ///< index: position in a class, of series in a part; candidate: class, part
+  sample_rows = 2,      ///< index: row within an image; candidate: image
+  perturb = 3,          ///< index: weight, linear in unpadded KRSC
+  row_order = 4,        ///< index 0: offset, 1: stride
+  class_order = 5,      ///< index: class
+  resample_blocks = 6,  ///< index: drawn block; candidate: resample
 };
 
 struct U32x4 {

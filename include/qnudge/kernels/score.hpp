@@ -5,15 +5,17 @@
 
 #include "qnudge/core/fixed_point.hpp"
 #include "qnudge/core/host_device.hpp"
+#include "qnudge/kernels/reconstruction.hpp"
 
 namespace qnudge {
 
-enum class FitnessKind { top1, cross_entropy, kl, top1_then_cross_entropy };
+enum class FitnessKind { top1, cross_entropy, kl, top1_then_cross_entropy, reconstruction };
 
 /// Fitness is one int64 per candidate, higher is better, a sum over images (so any order gives the same bits):
 ///   top1                      number of correct predictions, ties to the lower class
 ///   cross_entropy, kl         minus the loss in Q16 nats
 ///   top1_then_cross_entropy   correct * 2^43 - cross entropy: lexicographic for up to 2^19 images
+///   reconstruction            minus the squared distance from the sample (kernels/reconstruction.hpp)
 /// A loss is capped at 2^24 - 1 (256 nats) per image.
 constexpr std::int64_t kLossCap = (1 << 24) - 1;
 constexpr std::int64_t kCorrectWeight = std::int64_t{1} << 43;
@@ -86,10 +88,13 @@ QNUDGE_HOST_DEVICE std::int64_t prepare_kl(const std::int32_t* logits, std::int6
 struct ScoreRule {
   FitnessKind kind = FitnessKind::top1;
   std::int64_t classes = 0;
+  float steps_per_unit = 1;  ///< reconstruction only
 
+  /// `original` [classes]: reconstruction only.
   template <class Logits>
   QNUDGE_HOST_DEVICE std::int64_t operator()(const Logits& logits, std::int32_t label, const std::int32_t* probability,
-                                             std::int64_t negative_entropy) const {
+                                             std::int64_t negative_entropy,
+                                             const std::int16_t* original = nullptr) const {
     switch (kind) {
       case FitnessKind::top1:
         return argmax(logits, classes) == label ? 1 : 0;
@@ -99,6 +104,8 @@ struct ScoreRule {
         return -kl_q16(logits, classes, probability, negative_entropy);
       case FitnessKind::top1_then_cross_entropy:
         return (argmax(logits, classes) == label ? kCorrectWeight : 0) - cross_entropy_q16(logits, classes, label);
+      case FitnessKind::reconstruction:
+        return -reconstruction_error(logits, classes, original, steps_per_unit);
     }
     return 0;
   }

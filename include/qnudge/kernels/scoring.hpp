@@ -43,12 +43,16 @@ struct ScoringData {
   const std::int32_t* labels;            ///< [N]
   const std::int32_t* probability;       ///< [N, classes] Q30, or nullptr: no `kl`
   const std::int64_t* negative_entropy;  ///< [N] Q16, or nullptr
+  const std::int16_t* originals;         ///< [N, classes] on the error grid, or nullptr: no `reconstruction`
 
   QNUDGE_HOST_DEVICE const std::int32_t* row(std::int64_t n, std::int64_t classes) const {
     return probability != nullptr ? probability + n * classes : nullptr;
   }
   QNUDGE_HOST_DEVICE std::int64_t entropy(std::int64_t n) const {
     return negative_entropy != nullptr ? negative_entropy[n] : 0;
+  }
+  QNUDGE_HOST_DEVICE const std::int16_t* original(std::int64_t n, std::int64_t classes) const {
+    return originals != nullptr ? originals + n * classes : nullptr;
   }
 };
 
@@ -65,14 +69,17 @@ struct ScoreCandidates {
   QNUDGE_HOST_DEVICE std::int64_t score(std::int64_t n, std::int64_t p) const {
     if (n < cursor.skip()) return 0;
     const std::int64_t image = cursor.first() + n;
-    return rule(logits.row(n, p), data.labels[image], data.row(image, rule.classes), data.entropy(image));
+    return rule(logits.row(n, p), data.labels[image], data.row(image, rule.classes), data.entropy(image),
+                data.original(image, rule.classes));
   }
 };
 
-/// One image of a whole evaluation. Element n.
+/// One image of a whole evaluation: as a class, or where there are originals as their reconstruction. Element n.
 struct EvaluateImages {
   LogitRows logits;
   ScoringData data;
+  float steps_per_unit;         ///< of the originals' grid
+  std::int64_t* error;          ///< [N]; written where there are originals, else the other three are
   std::int32_t* predicted;      ///< [N]
   std::int64_t* cross_entropy;  ///< [N] Q16
   std::int64_t* kl;             ///< [N] Q16; 0 without reference logits
@@ -80,6 +87,10 @@ struct EvaluateImages {
   QNUDGE_HOST_DEVICE void operator()(std::int64_t n) const {
     const LogitRow row = logits.row(n, 0);
     const std::int64_t classes = logits.classes();
+    if (data.originals != nullptr) {
+      error[n] = reconstruction_error(row, classes, data.original(n, classes), steps_per_unit);
+      return;
+    }
     predicted[n] = argmax(row, classes);
     cross_entropy[n] = cross_entropy_q16(row, classes, data.labels[n]);
     kl[n] = data.probability == nullptr ? 0 : kl_q16(row, classes, data.row(n, classes), data.entropy(n));

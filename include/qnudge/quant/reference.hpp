@@ -20,8 +20,10 @@ struct Reference {
     std::vector<std::int32_t> logits;     ///< [n, outputs] Q16 (core/fixed_point.hpp); empty for the test set
     std::vector<std::int32_t> predicted;  ///< [n] class, ties to the lower
     std::int64_t correct = 0;
+    std::vector<std::int64_t> errors;  ///< [n] of series: reconstruction errors; all else is empty then
   };
   Set fitness, gate, test;
+  Set threshold;        ///< of series
   TargetTable targets;  ///< their values stand in a file of their own; only for what needs them
   std::string inputs;   ///< fingerprint of model, data, splits and options that it was computed from
 

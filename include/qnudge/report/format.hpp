@@ -19,7 +19,8 @@ std::string duration_text(double seconds);     ///< 4.26 -> "4.3 s", 192 -> "3 m
 std::string p_value_text(double probability);  ///< "p = 0.031"; "p < 1e-6" below that
 
 /// A fitness value (kernels/score.hpp) over `images` as people read it: accuracy "85.45 %" for top1 and
-/// top1_then_cross_entropy, mean loss "0.4312 nats" otherwise.
+/// top1_then_cross_entropy, mean error "error 512.3" in steps of its grid squared for reconstruction, mean loss
+/// "0.4312 nats" otherwise.
 std::string fitness_text(FitnessKind kind, std::int64_t fitness, std::int64_t images);
 
 }  // namespace qnudge

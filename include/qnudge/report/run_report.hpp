@@ -21,11 +21,22 @@ struct ReportContext {
   std::string train_data, train_fingerprint, test_data, test_fingerprint;
 };
 
+/// Beside an F1: what it is made of. Thresholds and errors are means of squares in the network's units.
+struct Detection {
+  double precision = 0, recall = 0;
+  double threshold = 0;          ///< the one that gave the F1
+  double best_threshold_f1 = 0;  ///< with the threshold chosen on these very steps, as the literature reports it
+  std::int64_t anomalous = 0;    ///< time steps
+  double squared_error = 0;
+};
+
 /// One model on one set.
 struct Score {
-  double value = 0;  ///< top-1 as a fraction; not a number for an empty set
+  double value = 0;  ///< of the metric; accuracy and F1 as fractions; not a number for an empty set
   std::int64_t n = 0;
   std::optional<double> cross_entropy, kl;  ///< mean nats per image; kl against the float model
+  std::string metric = "top1";              ///< "top1", "f1", "squared_error"
+  std::optional<Detection> detection;       ///< of "f1"
 };
 
 struct ModelReport {
@@ -34,6 +45,7 @@ struct ModelReport {
   double seconds = 0;              ///< wall clock that it took to make the model; 0 for float
   std::int64_t evaluations = 0;    ///< candidates scored on the way
   std::optional<Score> held_back;  ///< paper protocol: test images outside the fitness set
+  std::optional<Score> threshold;  ///< series: the steps on which the threshold was chosen
 };
 
 /// Tuned minus nearest and tuned minus start on one set of images.
@@ -45,6 +57,7 @@ struct Comparison {
 struct RunReport {
   ReportContext context;
   bool leaky = false;               ///< fitness was scored on test images
+  bool series = false;              ///< scored by F1 and squared errors; else by top-1
   std::vector<ModelReport> models;  ///< float, nearest, bias (if evaluated), start, tuned
   Comparison test;
   std::optional<Comparison> held_back;

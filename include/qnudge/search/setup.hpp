@@ -12,6 +12,7 @@ Grid to_grid(const GridConfig& config);
 Grid grid_of_layer(const QuantConfig& config, const Layer& layer);  ///< override by name or the common grid
 BatchNormMode batch_norm_mode(const QuantConfig& config);
 PopulationOptions population_options(const Config& config);
+SplitRequest split_request(const Config& config);
 ChannelOptions channel_options(const Config& config);
 GramOptions gram_options(const Config& config);
 SplitRequest split_request(const Config& config);
@@ -41,9 +42,13 @@ Prepared prepare_network(const Config& config, const Graph& graph, const Dataset
 std::vector<LayerParams> nearest_params(const IntNetwork& network, const QuantConfig& config);
 std::vector<LayerParams> rest_params(const IntNetwork& network, const QuantConfig& config);
 
-/// Quantised inputs and labels of `indices`; reference logits are attached when given.
+/// Quantised inputs and labels of `indices`; reference logits are attached when given, of series the originals.
 ImageSet make_image_set(const IntNetwork& network, const Dataset& dataset, const Indices& indices,
                         const Reference::Set* reference);
+
+/// The float model's reconstruction errors of `indices` on the network's error grid.
+std::vector<std::int64_t> float_errors(const IntNetwork& network, const Dataset& dataset, const Indices& indices,
+                                       const FloatPass& float_pass);
 
 /// Bias start: replaces the biases of `params` in forward order so that every channel's mean before ReLU over `images`
 /// is the float model's. `session` ends up holding the corrected params.

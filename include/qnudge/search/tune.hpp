@@ -50,16 +50,18 @@ struct TuneRequest {
   StopFlag* stop = nullptr;
 };
 
-/// Scores of one model on the three sets.
+/// Scores of one model on its sets.
 struct ModelScores {
   Evaluation fitness, gate, test;
-  double seconds = 0;  ///< wall clock that it took to make the model, without measuring it
+  double seconds = 0;    ///< wall clock that it took to make the model, without measuring it
+  Evaluation threshold;  ///< of series
 };
 
 struct LayerResult {
   std::string name;
-  int layer = 0;           ///< ordinal
-  double sensitivity = 0;  ///< accuracy with this layer alone at sensitivity bits; -1 if not analysed
+  int layer = 0;  ///< ordinal
+  double sensitivity =
+      0;  ///< accuracy (of series squared error) with this layer alone at sensitivity bits; -1: unknown
   std::int64_t start_fitness = 0, best_fitness = 0;
   std::int64_t generations = 0;
   std::int64_t changed_codes = 0;  ///< against the layer's start
@@ -70,6 +72,9 @@ struct TuneResult {
   Splits splits;
   std::vector<std::int32_t> fitness_labels, gate_labels, test_labels;
   Reference::Set float_fitness, float_gate, float_test;
+  /// Of series; `test_blocks` [test] numbers the stretches of time that test windows lie in.
+  std::vector<std::int32_t> threshold_labels, test_blocks;
+  Reference::Set float_threshold;
   ModelScores nearest, start, tuned;
   std::optional<ModelScores> bias;         ///< nearest codes with corrected biases; not for stop rule "budget"
   std::vector<LayerResult> layers;         ///< in search order, those searched
@@ -95,8 +100,9 @@ struct Sensitivity {
     int layer = 0;
     std::string name;
     std::int64_t correct = 0, n = 0;
+    std::optional<double> squared_error;  ///< of series: mean over windows and values
   };
-  std::vector<Entry> entries;  ///< in search order: least sensitive (highest accuracy) first, ties by ordinal
+  std::vector<Entry> entries;  ///< in search order: least sensitive (most accurate) first, ties by ordinal
 };
 /// Only the analysis; writes sensitivity.json (and reference.bin) into the folder.
 Sensitivity analyse_sensitivity(const TuneRequest& request, TuneObserver& observer);

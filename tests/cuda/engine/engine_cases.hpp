@@ -13,6 +13,7 @@
 #include "qnudge/quant/residual.hpp"
 #include "support/fit_problem.hpp"
 #include "support/random_network.hpp"
+#include "support/series_problem.hpp"
 
 /// What must hold for the engine on any device, emulated or real: the reference backend's bytes on random networks.
 namespace qnudge::cuda::test {
@@ -110,6 +111,25 @@ inline void expect_equal_evaluation(const MakeBackend& make, std::uint64_t seed)
       EXPECT_EQ(session->accumulator_means(layer, handle), expected->accumulator_means(layer, expected_images))
           << "seed " << seed << " layer " << layer;
     }
+  }
+}
+
+/// Errors of autoencoders, and the search by them.
+inline void expect_equal_reconstruction(const MakeBackend& make, std::uint64_t seed) {
+  const IntNetwork network = qnudge::test::random_autoencoder(seed);
+  const ImageSet windows = qnudge::test::random_windows(network, 7, seed);
+  const auto reference = make_reference_backend();
+  const auto expected = reference->open(network);
+  const Evaluation errors = expected->evaluate(expected->upload(windows));
+  const int layer = static_cast<int>(seed % network.layers.size());
+  PopulationOptions options{.parents = 3, .offspring = 5, .seed = seed, .rate = 0.2};
+  options.fitness = FitnessKind::reconstruction;
+  const Outcome outcome = run_search(*reference, network, windows, layer, options);
+  for (const Variant& v : {Variant{1, 0, 0, true, seed}, {3, 2, 2, false, seed}, {2, 3, 4, true, seed}}) {
+    const auto session = make(v)->open(network);
+    EXPECT_EQ(session->evaluate(session->upload(windows)).errors, errors.errors) << "seed " << seed;
+    options.chunk = v.candidates;
+    expect_equal(run_search(*make(v), network, windows, layer, options), outcome, fmt::format("seed {}", seed));
   }
 }
 

@@ -37,6 +37,10 @@ TEST_P(RandomNetworks, SearchEqualsTheReferenceForAnyChunkAndStreams) {
   for (int i = 0; i < 6; ++i) test::expect_equal_search(emulated, seed(2000, i));
 }
 
+TEST_P(RandomNetworks, ReconstructionEqualsTheReference) {
+  for (int i = 0; i < 4; ++i) test::expect_equal_reconstruction(emulated, seed(6000, i));
+}
+
 TEST_P(RandomNetworks, RestoredSearchEndsTheSame) {
   for (int i = 0; i < 3; ++i) test::expect_equal_after_restore(emulated, seed(3000, i));
 }

@@ -5,6 +5,7 @@
 #include "emulated_device.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/cuda/engine.hpp"
+#include "support/series_problem.hpp"
 #include "support/toy_problem.hpp"
 
 namespace qnudge::cuda {
@@ -83,6 +84,21 @@ TEST(EngineTune, ARunWhoseDeviceWasLostGoesOnToTheSameBytes) {
       for (const char* file : {"tuned.onnx", "history.jsonl"}) {
         EXPECT_EQ(contents(folder / "lost" / file), contents(folder / "whole" / file)) << strategy << " " << searches;
       }
+    }
+  }
+}
+
+TEST(EngineTune, WritesTheSameBytesAsTheHostForSeries) {
+  for (const char* strategy : {"layer", "channel", "gram"}) {
+    const TemporaryFolder folder;
+    qnudge::test::SeriesProblem toy;
+    toy.config.search.strategy = strategy;
+    toy.tune(folder / "host");
+    toy.backend = make_engine(std::make_shared<test::EmulatedDevice>(test::EmulationOptions{.streams = 2}),
+                              {.images_per_chunk = 16});
+    toy.tune(folder / "engine");
+    for (const char* file : {"tuned.onnx", "history.jsonl", "sensitivity.json", "reference.bin"}) {
+      EXPECT_EQ(contents(folder / "engine" / file), contents(folder / "host" / file)) << strategy << ", " << file;
     }
   }
 }
