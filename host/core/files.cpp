@@ -88,6 +88,16 @@ void write_file_atomically(const fs::path& path, std::string_view text) {
   write_file_atomically(path, std::span(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()));
 }
 
+void link_file_atomically(const fs::path& from, const fs::path& to) {
+  const fs::path temporary = to.string() + ".tmp";
+  ::unlink(temporary.c_str());
+  if (::link(from.c_str(), temporary.c_str()) != 0) return write_file_atomically(to, read_file(from));
+  const int error = ::rename(temporary.c_str(), to.c_str()) == 0 ? 0 : errno;
+  ::unlink(temporary.c_str());  // still there where both were the same file already
+  require(error == 0, ErrorKind::usage, "{}: cannot be written: {}", to.string(), std::strerror(error));
+  sync_folder(to.parent_path());
+}
+
 void create_output_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);

@@ -32,9 +32,11 @@ LayerTargets layer_targets(const Prepared& prepared, std::uint64_t seed, int lay
 
 /// Lowers the graph, draws the splits, and loads `reference_file` if it fits these inputs or computes (and, unless the
 /// path is empty, saves) it; targets, where the config needs them, stand in targets.bin beside it. An empty path: no
-/// targets. Throws Error(kind usage) for overrides or skips that name no layer, with a suggestion.
+/// targets. With `shared` both are computed once and linked. Throws Error(kind usage) for overrides or skips that name
+/// no layer, with a suggestion.
 Prepared prepare_network(const Config& config, const Graph& graph, const Dataset& train, const Dataset& test,
-                         const FloatPass& float_pass, const std::filesystem::path& reference_file);
+                         const FloatPass& float_pass, const std::filesystem::path& reference_file,
+                         SharedWork* shared = nullptr);
 
 /// Every layer at nearest codes on its configured grid (or at `rest_bits` on the common grid's scheme).
 std::vector<LayerParams> nearest_params(const IntNetwork& network, const QuantConfig& config);
