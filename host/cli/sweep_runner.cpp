@@ -115,11 +115,34 @@ SweepResults SweepRunner::run() {
   }
   terminal_.status("");
   if (fatal_) std::rethrow_exception(fatal_);
+  try {
+    measure_sensitivity();
+  } catch (const Error& error) {
+    spdlog::warn("the page will lack the layers' sensitivity: {}", error.what());
+  }
   write_sweep_results(results_);
   const std::size_t done = results_.count(SweepEntry::Status::done);
   require(signals_.received() == 0 || results_.count(SweepEntry::Status::open) == 0, ErrorKind::interrupted,
           "interrupted with {} of {} runs done; everything is saved, the same command goes on", done, runs_.size());
   return results_;
+}
+
+void SweepRunner::measure_sensitivity() {
+  const fs::path folder = folder_.file("sensitivity");
+  const bool by_runs = runs_.front().config.search.order == "sensitivity";
+  if (by_runs || signals_.received() > 0 || !results_.entries.front().run || fs::exists(folder / "sensitivity.json")) {
+    return;
+  }
+  spdlog::info("sensitivity of the layers in {}", runs_.front().name);
+  Worker& worker = *workers_.front();
+  Config config = runs_.front().config;
+  config.out = folder.string();
+  if (!worker.backend) worker.backend = make_backend(config.backend, static_cast<int>(config.threads));
+  RunContext run = make_run(config, *inputs_for(worker, config), worker.backend);
+  run.request.shared = &shared_;
+  run.request.stop = &worker.stop;
+  Observer observer(*this, worker, runs_.front().name);
+  analyse_sensitivity(run.request, observer);
 }
 
 std::optional<ErrorKind> SweepRunner::first_failure() const {

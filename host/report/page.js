@@ -58,7 +58,11 @@
     const n = plot.series.length;
     return plot.series.map((series, i) => {
       const own = colour(i, n, plot.ramp);
-      const value = (p) => (plot.horizontal ? { x: p.y, y: p.x, low: p.low, high: p.high } : p);
+      const aside = plot.kind === "points" ? (i - (n - 1) / 2) * Math.min(0.15, 0.7 / n) : 0;  // beside each other
+      const value = (p) => {
+        if (plot.horizontal) return { x: p.y, y: p.x, low: p.low, high: p.high };
+        return plot.kind === "points" ? { ...p, x: plot.x.labels.indexOf(p.x) + aside } : p;
+      };
       return {
         label: series.name,
         data: series.points.map(value),
@@ -68,7 +72,7 @@
         borderDash: plot.ramp ? [] : dashes[i % dashes.length],
         borderWidth: plot.kind === "bars" ? 0 : 2,
         showLine: plot.kind === "lines",
-        pointStyle: markers[i % markers.length],
+        pointStyle: plot.ramp ? "line" : markers[i % markers.length],
         pointRadius: plot.ramp || plot.kind === "bars" ? 0 : 4,
         pointHitRadius: 8,
       };
@@ -76,22 +80,30 @@
   }
 
   function axis(description, plot, values) {
-    const labelled = description.labels !== undefined;
+    const labelled = description.labels !== undefined && plot.kind !== "points";
+    const places = description.labels !== undefined && plot.kind === "points";
+    const ticks = { color: style("--text"), autoSkip: !(labelled && description.labels.length <= 40) };
+    if (places) Object.assign(ticks, { stepSize: 1, autoSkip: false, callback: (value) => description.labels[value] });
     return {
       type: labelled ? "category" : "linear",
-      labels: description.labels,
+      labels: labelled ? description.labels : undefined,
+      min: places ? -0.5 : undefined,
+      max: places ? description.labels.length - 0.5 : undefined,
+      afterBuildTicks: places ? (scale) => (scale.ticks = description.labels.map((_, value) => ({ value }))) : undefined,
       offset: labelled && !(plot.kind === "lines"),
       stacked: plot.stacked === true,
       grace: values && plot.kind !== "bars" ? "4%" : undefined,
       title: { display: true, text: description.title, color: style("--text") },
       grid: { color: style("--line") },
-      ticks: { color: style("--text"), autoSkip: !(labelled && description.labels.length <= 40) },
+      ticks,
     };
   }
 
   function configuration(plot) {
     const x = axis(plot.x, plot, false);
     const y = axis(plot.y, plot, true);
+    const place = (p) => (plot.horizontal ? p.y : plot.kind === "points" ? plot.x.labels[Math.round(p.x)] : p.x);
+    const title = (items) => (items.length > 0 ? `${plot.x.title}: ${place(items[0].raw)}` : "");
     const tooltip = (item) => {
       const p = item.raw;
       const value = plot.horizontal ? p.x : p.y;
@@ -112,9 +124,9 @@
         plugins: {
           legend: {
             display: plot.series.length > 1 && plot.series.length <= 12,
-            labels: { color: style("--text"), usePointStyle: true },
+            labels: { color: style("--text"), usePointStyle: true, boxWidth: plot.ramp ? 24 : 9, boxHeight: 9 },
           },
-          tooltip: { callbacks: { label: tooltip } },
+          tooltip: { callbacks: { title, label: tooltip } },
         },
       },
     };

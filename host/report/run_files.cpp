@@ -109,6 +109,25 @@ bool is_finished_run(const fs::path& folder) {
   return fs::exists(folder / "report.json", none);
 }
 
+SensitivityRanking read_sensitivity(const fs::path& folder) {
+  for (const fs::path& path : {folder / "sensitivity.json", folder / "sensitivity" / "sensitivity.json"}) {
+    if (!fs::exists(path)) continue;
+    const json file = read_json(path);
+    try {
+      SensitivityRanking ranking{file.at("bits").get<std::int64_t>(), {}};
+      for (const json& layer : file.at("search_order")) {
+        if (!layer.contains("accuracy")) continue;  // searched in forward order
+        ranking.layers.push_back({layer.at("layer").get<std::string>(),
+                                  {layer.at("accuracy").get<double>(), layer.at("n").get<std::int64_t>()}});
+      }
+      if (!ranking.layers.empty()) return ranking;
+    } catch (const json::exception& error) {
+      fail(ErrorKind::input, "{}: is not what qnudge writes there ({})", path.string(), error.what());
+    }
+  }
+  return {};
+}
+
 RunFiles read_run_files(const fs::path& folder, bool with_curves) {
   RunFiles run;
   run.report = read_json(folder / "report.json");
@@ -118,7 +137,9 @@ RunFiles read_run_files(const fs::path& folder, bool with_curves) {
   } catch (const Error& error) {
     throw Error(ErrorKind::input, error.what());
   }
-  if (with_curves) run.curves = read_history(folder / "history.jsonl");
+  if (!with_curves) return run;
+  run.curves = read_history(folder / "history.jsonl");
+  run.sensitivity = read_sensitivity(folder);
   return run;
 }
 

@@ -134,13 +134,16 @@ std::string run_page(const RunFiles& run, std::string_view library) {
             changes_plot(run));
   layer_table(run, false, page);
   page.heading("Sensitivity");
-  if (has_sensitivity(run)) {
-    page.plot("Accuracy with one layer at a time quantised", "Layers from the least to the most sensitive.",
-              sensitivity_plot(run));
+  if (!run.sensitivity.layers.empty()) {
+    page.plot("Accuracy with one layer at a time quantised, with 95 % intervals",
+              "Layers from the least to the most sensitive; the table below has the numbers.",
+              sensitivity_plot(run.sensitivity));
+    sensitivity_table(run.sensitivity, page);
   } else {
     page.paragraph(
-        "Not measured: with search.order \"forward\" a run needs no sensitivity. The command qnudge sensitivity "
-        "measures it, and so does a run with search.order \"sensitivity\".");
+        "Not measured: with search.order \"forward\" a run needs no sensitivity. The command qnudge sensitivity, "
+        "with the folder \"sensitivity\" below the run's as --out, measures it; qnudge report then shows it "
+        "here.");
   }
   time_spent(run, page);
   if (!run.report.at("notes").empty()) {

@@ -9,6 +9,7 @@
 #include "qnudge/core/fixed_point.hpp"
 #include "qnudge/kernels/score.hpp"
 #include "qnudge/report/format.hpp"
+#include "qnudge/report/interval.hpp"
 
 namespace qnudge {
 namespace {
@@ -24,31 +25,20 @@ double rounded(double value) {
   return std::round(value * 1e4) / 1e4;
 }
 
-std::vector<nlohmann::json> by_sensitivity(const RunFiles& run) {
-  std::vector<nlohmann::json> layers;
-  for (const auto& layer : run.report.at("layers")) {
-    if (!layer.at("sensitivity").is_null()) layers.push_back(layer);
-  }
-  std::stable_sort(layers.begin(), layers.end(), [](const auto& a, const auto& b) {
-    return a.at("sensitivity").template get<double>() > b.at("sensitivity").template get<double>();
-  });
-  return layers;
-}
-
 }  // namespace
 
 CurveUnit curve_unit(const Config& config) {
   const SearchConfig& search = config.search;
   if (search.strategy == "gram") {
     return {
-        "Fit against the start (%)",
+        "Fit against generation 0 (%)",
         "Strategy gram runs no candidate on images: the curves show how much of the squared error its quadratic form "
-        "explains, against the layer's start. Higher is better."};
+        "explains, against generation 0, which is descent from the start. Higher is better."};
   }
   if (search.strategy == "channel") {
-    return {"Squared error against the start (%)",
+    return {"Squared error against generation 0 (%)",
             "Strategy channel scores every output channel by its own squared error on calibration images: the curves "
-            "show the layer's sum against its start. Lower is better."};
+            "show the layer's sum against generation 0. Lower is better."};
   }
   if (search.fitness == "cross_entropy" || search.fitness == "kl") {
     return {search.fitness == "kl" ? "KL from the float model on fitness images (nats)"
@@ -103,55 +93,55 @@ Json changes_plot(const RunFiles& run) {
           {"series", Json::array({{{"name", "changed"}, {"points", std::move(points)}}})}};
 }
 
-bool has_sensitivity(const RunFiles& run) {
-  return !by_sensitivity(run).empty();
-}
-
-Json sensitivity_plot(const RunFiles& run) {
+Json sensitivity_plot(const SensitivityRanking& ranking) {
   Json labels = Json::array(), points = Json::array();
-  for (const auto& layer : by_sensitivity(run)) {
-    labels.push_back(layer.at("name").get<std::string>());
-    points.push_back(
-        {{"x", layer.at("name").get<std::string>()}, {"y", rounded(100 * layer.at("sensitivity").get<double>())}});
+  for (const auto& [name, score] : ranking.layers) {
+    const ShareInterval range = share_interval(score.value, score.n);
+    labels.push_back(name);
+    points.push_back({{"x", name},
+                      {"y", rounded(100 * score.value)},
+                      {"low", rounded(100 * range.low)},
+                      {"high", rounded(100 * range.high)}});
   }
   return {{"kind", "bars"},
           {"horizontal", true},
           {"x", {{"title", "Layer, least sensitive first"}, {"labels", std::move(labels)}}},
-          {"y",
-           {{"title", fmt::format("Top-1 on calibration images, the layer alone at {} bits (%)",
-                                  run.config.search.sensitivity_bits)}}},
+          {"y", {{"title", fmt::format("Top-1 on calibration images, the layer alone at {} bits (%)", ranking.bits)}}},
           {"series", Json::array({{{"name", "top-1"}, {"points", std::move(points)}}})}};
+}
+
+void sensitivity_table(const SensitivityRanking& ranking, HtmlPage& page) {
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& [name, score] : ranking.layers) {
+    const ShareInterval range = share_interval(score.value, score.n);
+    rows.push_back({fmt::format("{}", rows.size() + 1), name, fmt::format("{:.2f}", 100 * score.value),
+                    fmt::format("{:.2f} to {:.2f}", 100 * range.low, 100 * range.high), count_text(score.n)});
+  }
+  page.table("Top-1 in per cent with the layer alone quantised, least sensitive first",
+             {{"rank"}, {"layer", false}, {"top-1"}, {"95 % interval"}, {"n"}}, rows, true);
 }
 
 void layer_table(const RunFiles& run, bool folded, HtmlPage& page) {
   const CurveUnit unit = curve_unit(run.config);
-  const bool searched = run.config.search.strategy != "none";
   std::vector<std::vector<std::string>> rows;
   for (const auto& layer : run.report.at("layers")) {
-    const auto start = layer.at("start_fitness").get<std::int64_t>();
-    const auto value = [&](const char* key) {
-      if (layer.at("generations") == 0) return std::string("-");
-      return fmt::format("{:.{}f}", curve_value(run, layer.at(key).get<std::int64_t>(), start), unit.decimals);
+    const auto name = layer.at("name").get<std::string>();
+    const auto curve =
+        std::find_if(run.curves.begin(), run.curves.end(), [&](const LayerCurve& c) { return c.layer == name; });
+    const auto value = [&](const LayerCurve::Point& point) {
+      return fmt::format("{:.{}f}", curve_value(run, point.best, curve->points.front().best), unit.decimals);
     };
-    const auto& sensitivity = layer.at("sensitivity");
+    const bool searched = curve != run.curves.end();
     const auto changed = layer.at("changed_codes").get<std::int64_t>(), all = layer.at("weights").get<std::int64_t>();
-    rows.push_back({layer.at("name").get<std::string>(), fmt::format("{}", layer.at("bits").get<std::int64_t>()),
-                    sensitivity.is_null() ? "-" : percent_text(sensitivity.get<double>()), value("start_fitness"),
-                    value("best_fitness"), count_text(layer.at("generations").get<std::int64_t>()), count_text(changed),
-                    count_text(all),
+    rows.push_back({name, fmt::format("{}", layer.at("bits").get<std::int64_t>()),
+                    searched ? value(curve->points.front()) : "-", searched ? value(curve->points.back()) : "-",
+                    count_text(layer.at("generations").get<std::int64_t>()),
+                    fmt::format("{} of {}", count_text(changed), count_text(all)),
                     fmt::format("{:.2f} %", per_cent(static_cast<double>(changed), static_cast<double>(all)))});
   }
-  page.table(fmt::format("Layers in search order{}", searched ? "; start and end: " + unit.title : ""),
-             {{"layer", false},
-              {"bits"},
-              {"sensitivity"},
-              {"start"},
-              {"end"},
-              {"generations"},
-              {"codes changed"},
-              {"of"},
-              {"share"}},
-             rows, folded);
+  page.table(fmt::format("Layers in search order; first and last generation: {}", unit.title),
+             {{"layer", false}, {"bits"}, {"first"}, {"last"}, {"generations"}, {"codes changed"}, {"share"}}, rows,
+             folded);
 }
 
 }  // namespace qnudge

@@ -20,12 +20,13 @@ CurveUnit curve_unit(const Config& config);
 /// `best` in that unit; `start` is the layer's first.
 double curve_value(const RunFiles& run, std::int64_t best, std::int64_t start);
 
-HtmlPage::Json curves_plot(const RunFiles& run);       ///< best against generation, a line per layer
-HtmlPage::Json changes_plot(const RunFiles& run);      ///< share of codes changed, per layer
-HtmlPage::Json sensitivity_plot(const RunFiles& run);  ///< accuracy with one layer quantised, least sensitive first
-bool has_sensitivity(const RunFiles& run);
+HtmlPage::Json curves_plot(const RunFiles& run);   ///< best against generation, a line per layer
+HtmlPage::Json changes_plot(const RunFiles& run);  ///< share of codes changed, per layer
+/// Accuracy with one layer quantised, least sensitive first; `ranking` is not empty.
+HtmlPage::Json sensitivity_plot(const SensitivityRanking& ranking);
+void sensitivity_table(const SensitivityRanking& ranking, HtmlPage& page);
 
-/// Columns and rows of all layers: search order, bits, sensitivity, start, end, generations, changes.
+/// Columns and rows of all layers: bits, start, end, generations, changes.
 void layer_table(const RunFiles& run, bool folded, HtmlPage& page);
 
 }  // namespace qnudge

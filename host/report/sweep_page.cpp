@@ -145,9 +145,10 @@ void run_details(const SweepResults& sweep, HtmlPage& page) {
     const RunFiles run = read_run_files(sweep.folder / entry.name);
     if (!run.curves.empty()) curves.push_back({{"name", entry.name}, {"plot", curves_plot(run)}});
     changes.push_back({{"name", entry.name}, {"plot", changes_plot(run)}});
-    if (has_sensitivity(run)) sensitivity.push_back({{"name", entry.name}, {"plot", sensitivity_plot(run)}});
     const std::string sentence = curve_unit(run.config).sentence;
     if (std::find(sentences.begin(), sentences.end(), sentence) == sentences.end()) sentences.push_back(sentence);
+    if (run.sensitivity.layers.empty()) continue;
+    sensitivity.push_back({{"name", entry.name}, {"plot", sensitivity_plot(run.sensitivity)}});
   }
   page.heading("Search, layer by layer");
   if (done > kMostCurves) {
@@ -164,14 +165,14 @@ void run_details(const SweepResults& sweep, HtmlPage& page) {
   page.plot("Codes changed by the search", "Share of every layer's codes that the search changed, in per cent.",
             choice("Run", std::move(changes)));
   page.heading("Sensitivity");
-  if (!sensitivity.empty()) {
-    page.plot("Accuracy with one layer at a time quantised", "Layers from the least to the most sensitive.",
-              choice("Run", std::move(sensitivity)));
-  } else {
-    page.paragraph(
-        "Not measured: with search.order \"forward\" a run needs no sensitivity. The command qnudge sensitivity "
-        "measures it, and so do runs with search.order \"sensitivity\".");
+  const SensitivityRanking common = read_sensitivity(sweep.folder);
+  if (sensitivity.empty() && !common.layers.empty()) {
+    sensitivity.push_back({{"name", sweep.entries.front().name}, {"plot", sensitivity_plot(common)}});
   }
+  if (sensitivity.empty()) return page.paragraph("Not measured yet: a sweep does so when its runs are done.");
+  page.plot("Accuracy with one layer at a time quantised, with 95 % intervals",
+            "Layers from the least to the most sensitive, in the chosen run.", choice("Run", std::move(sensitivity)));
+  if (!common.layers.empty()) sensitivity_table(common, page);
 }
 
 void change_table(const SweepResults& sweep, HtmlPage& page) {

@@ -57,6 +57,7 @@ class SweepRunner {
   void watch();
   void run_one(Worker& worker, std::size_t i);
   std::string do_run(Worker& worker, std::size_t i);  ///< outcome, for the log
+  void measure_sensitivity();  ///< of the first run, into the folder "sensitivity", where no run does it
   std::shared_ptr<const RunInputs> inputs_for(Worker& worker, const Config& config);
   void check_done_runs(const std::string& key, const RunInputs& inputs);
   std::string failed(std::size_t i, ErrorKind kind, const std::string& sentence);  ///< outcome, for the log

@@ -26,11 +26,26 @@ struct FileScore {
   std::int64_t n = 0;
 };
 
+/// Accuracy with one layer at a time quantised, as sensitivity.json has it.
+struct SensitivityRanking {
+  std::int64_t bits = 0;  ///< of the one layer
+  struct Layer {
+    std::string name;
+    FileScore score;  ///< on calibration images
+  };
+  std::vector<Layer> layers;  ///< least sensitive first; empty: not measured
+};
+
+/// What was measured into `folder`, or by `qnudge sensitivity` into its subfolder "sensitivity"; no layers where
+/// neither was. Throws Error(kind input) for a file that is not what qnudge writes.
+SensitivityRanking read_sensitivity(const std::filesystem::path& folder);
+
 /// What a finished run left in its folder, as far as tables and pages need it.
 struct RunFiles {
   nlohmann::json report;           ///< report.json
   Config config;                   ///< config.resolved.json
   std::vector<LayerCurve> curves;  ///< history.jsonl, in search order
+  SensitivityRanking sensitivity;
 
   bool has(const std::string& model) const;
   /// `model`: "float", "nearest", "bias", "start", "tuned"; `set`: "fitness", "gate", "test".
@@ -41,7 +56,8 @@ struct RunFiles {
 bool is_finished_run(const std::filesystem::path& folder);
 
 /// Throws Error(kind input): a file is missing, cut short or not what qnudge writes; names it. `with_curves` false
-/// leaves the history alone.
+/// leaves history
+/// and sensitivity alone.
 RunFiles read_run_files(const std::filesystem::path& folder, bool with_curves = true);
 
 }  // namespace qnudge
