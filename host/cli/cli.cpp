@@ -25,13 +25,26 @@ struct CommandEntry {
   Action (*add)(CLI::App&);
 };
 
-constexpr std::array<CommandEntry, 7> kCommands = {{
+constexpr std::array<CommandEntry, 9> kCommands = {{
     {"tune", "Fine-tune the weight codes of a quantised network; writes a run folder with tuned.onnx and report.json",
      "  qnudge tune configs/quickstart.json\n"
      "  qnudge tune configs/quickstart.json --set quant.grid.bits=3 --set seed=7 --out runs/three_bits\n"
      "  qnudge tune configs/quickstart.json --resume        go on after an interruption\n"
      "  qnudge tune configs/quickstart.json --json --quiet  report.json on stdout, nothing else",
      add_tune},
+    {"sweep", "Tune every combination of bits, seeds or any other keys; writes one table and one page of plots",
+     "  qnudge sweep configs/sweeps/quickstart.json --dry-run   the plan, and how long it will take\n"
+     "  qnudge sweep configs/sweeps/quickstart.json --jobs 2    the same command goes on after an interruption\n"
+     "  qnudge sweep configs/sweeps/quickstart.json --set search.strategy=none --out runs/closed_forms\n\n"
+     "A sweep file names a base config, axes and what to leave out:\n"
+     "  {\"base\": \"configs/quickstart.json\", \"axes\": {\"quant.grid.bits\": [3, 4], \"seed\": [1, 2, 3]},\n"
+     "   \"exclude\": [{\"quant.grid.bits\": 3, \"seed\": [2, 3]}]}\n\n"
+     "A run that fails does not stop the others; the exit code is then that of the first one in the plan.",
+     add_sweep},
+    {"report", "Write report.html of a run, or tables and report.html of a sweep, anew from their folder",
+     "  qnudge report runs/quickstart\n"
+     "  qnudge report runs/sweep_quickstart --json",
+     add_report},
     {"eval", "Accuracy on the test set: the float model, nearest rounding, or a tuned model",
      "  qnudge eval configs/quickstart.json\n"
      "  qnudge eval --model runs/quickstart/tuned.onnx\n"

@@ -7,7 +7,10 @@
 
 #include "qnudge/cli/backends.hpp"
 #include "qnudge/cli/progress.hpp"
+#include "qnudge/core/files.hpp"
 #include "qnudge/report/format.hpp"
+#include "qnudge/report/html_page.hpp"
+#include "qnudge/report/pages.hpp"
 #include "qnudge/search/setup.hpp"
 
 namespace qnudge {
@@ -27,24 +30,60 @@ Progress::Options progress_options(const RunContext& run, const OutputOptions& o
 
 }  // namespace
 
-RunContext load_run(const RunOptions& options) {
-  RunContext run;
-  TuneRequest& request = run.request;
-  request.config = load_config(options);
-  const auto threads = static_cast<int>(request.config.threads);
-  run.backend = make_backend(request.config.backend, BackendOptions::of(request.config));
-  run.graph = load_graph(request.config);
-  const Datasets data = open_datasets(request.config);
-  for (const auto& dataset : {data.train, data.test}) {
-    check_model_fits_data(request.config.model, run.graph->input_shape(), run.graph->output_shape().size(), *dataset);
+RunInputs load_inputs(const Config& config) {
+  RunInputs inputs;
+  inputs.graph = load_graph(config);
+  Config scaled = config;
+  inputs.data = open_datasets(scaled);
+  inputs.series = scaled.data.series;
+  for (const auto& dataset : {inputs.data.train, inputs.data.test}) {
+    check_model_fits_data(config.model, inputs.graph->input_shape(), inputs.graph->output_shape().size(), *dataset);
   }
+  inputs.float_pass = make_float_pass(inputs.graph, static_cast<int>(config.threads));
+  return inputs;
+}
+
+RunContext make_run(const Config& config, const RunInputs& inputs, std::shared_ptr<Backend> backend) {
+  RunContext run;
+  run.graph = inputs.graph;
+  run.backend = std::move(backend);
+  TuneRequest& request = run.request;
+  request.config = config;
+  request.config.data.series = inputs.series;
   request.graph = run.graph.get();
-  request.train = data.train;
-  request.test = data.test;
+  request.train = inputs.data.train;
+  request.test = inputs.data.test;
   request.backend = run.backend.get();
-  request.float_pass = make_float_pass(run.graph, threads);
-  request.folder = request.config.out;
+  request.float_pass = inputs.float_pass;
+  request.folder = config.out;
   return run;
+}
+
+RunContext load_run(const RunOptions& options) {
+  const Config config = load_config(options);
+  std::shared_ptr<Backend> backend = make_backend(config.backend, BackendOptions::of(config));
+  return make_run(config, load_inputs(config), std::move(backend));
+}
+
+RunReport write_results(const RunContext& run, const TuneResult& result, const std::string& config_file) {
+  const Config& config = run.request.config;
+  const ReportContext context{.config_file = config_file,
+                              .folder = config.out,
+                              .protocol = config.protocol,
+                              .seed = config.seed,
+                              .backend = run.backend->name(),
+                              .device = run.backend->device(),
+                              .model = config.model,
+                              .model_fingerprint = run.graph->fingerprint,
+                              .train_data = run.request.train->description(),
+                              .train_fingerprint = run.request.train->fingerprint(),
+                              .test_data = run.request.test->description(),
+                              .test_fingerprint = run.request.test->fingerprint()};
+  RunReport report = make_run_report(result, context, config.search.gate && config.stop.rule != "budget");
+  const std::filesystem::path& folder = run.request.folder;
+  write_file_atomically(folder / "report.json", report_json(report));
+  write_file_atomically(folder / "report.html", run_page(read_run_files(folder), plotting_library()));
+  return report;
 }
 
 void announce(const RunContext& run) {

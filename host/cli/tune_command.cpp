@@ -3,7 +3,6 @@
 
 #include "qnudge/cli/command.hpp"
 #include "qnudge/cli/run_context.hpp"
-#include "qnudge/core/files.hpp"
 #include "qnudge/report/run_report.hpp"
 
 namespace qnudge {
@@ -14,22 +13,6 @@ struct TuneOptions {
   bool resume = false;
 };
 
-ReportContext report_context(const RunContext& run, const std::string& config_file) {
-  const Config& config = run.request.config;
-  return {.config_file = config_file,
-          .folder = config.out,
-          .protocol = config.protocol,
-          .seed = config.seed,
-          .backend = run.backend->name(),
-          .device = run.backend->device(),
-          .model = config.model,
-          .model_fingerprint = run.graph->fingerprint,
-          .train_data = run.request.train->description(),
-          .train_fingerprint = run.request.train->fingerprint(),
-          .test_data = run.request.test->description(),
-          .test_fingerprint = run.request.test->fingerprint()};
-}
-
 int run_tune(const TuneOptions& options, Terminal& terminal, const OutputOptions& output) {
   RunContext run = load_run(options.run);
   run.request.resume = options.resume;
@@ -38,16 +21,13 @@ int run_tune(const TuneOptions& options, Terminal& terminal, const OutputOptions
   observe(run, terminal, output, OnSignal::stop_run,
           [&](TuneObserver& observer) { result = tune(run.request, observer); });
 
-  const Config& config = run.request.config;
-  const RunReport report = make_run_report(result, report_context(run, options.run.config),
-                                           config.search.gate && config.stop.rule != "budget");
-  const std::string json = report_json(report);
-  write_file_atomically(run.request.folder / "report.json", json);
+  const RunReport report = write_results(run, result, options.run.config);
   if (output.json) {
-    terminal.out() << json;
+    terminal.out() << report_json(report);
   } else {
     terminal.out() << report_text(report);
-    terminal.out() << fmt::format("{:<16}{}: tuned.onnx, report.json\n", "written to", config.out);
+    terminal.out() << fmt::format("{:<16}{}: tuned.onnx, report.json, report.html\n", "written to",
+                                  run.request.config.out);
   }
   return 0;
 }

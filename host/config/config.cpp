@@ -271,30 +271,37 @@ SearchConfig recipe_search(std::string_view recipe) {
   return search;
 }
 
-Config parse_config(std::string_view text, const std::string& origin, const std::vector<std::string>& overrides) {
-  json root = parse_strict_json(text, origin);
-  Source source{.origin = origin, .overrides = {}, .missing = {}};
-  for (const std::string& assignment : overrides) apply_override(root, assignment, source);
+Config config_of(const json& root, Source& source) {
   Config config;
   config.search = search_defaults(root);
   ObjectReader reader(root, "", source);
   describe(reader, config);
   reader.finish();
-  require(source.missing.empty(), ErrorKind::usage, "{}: {} {} missing; configs/README.md describes every key", origin,
-          fmt::join(source.missing, ", "), source.missing.size() == 1 ? "is" : "are");
+  require(source.missing.empty(), ErrorKind::usage, "{}: {} {} missing; configs/README.md describes every key",
+          source.origin, fmt::join(source.missing, ", "), source.missing.size() == 1 ? "is" : "are");
   check_consistency(config, source);
-  fill_in(config, origin);
+  fill_in(config, source.origin);
   return config;
 }
 
-Config read_config(const std::filesystem::path& path, const std::vector<std::string>& overrides) {
-  std::vector<std::uint8_t> bytes;
+Config parse_config(std::string_view text, const std::string& origin, const std::vector<std::string>& overrides) {
+  json root = parse_strict_json(text, origin);
+  Source source{.origin = origin, .overrides = {}, .missing = {}};
+  for (const std::string& assignment : overrides) apply_override(root, assignment, source);
+  return config_of(root, source);
+}
+
+std::string read_command_file(const std::filesystem::path& path) {
   try {
-    bytes = read_file(path);
+    const std::vector<std::uint8_t> bytes = read_file(path);
+    return {bytes.begin(), bytes.end()};
   } catch (const Error& error) {
-    throw Error(ErrorKind::usage, error.what());  // a config is the user's command, not data
+    throw Error(ErrorKind::usage, error.what());
   }
-  return parse_config({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string(), overrides);
+}
+
+Config read_config(const std::filesystem::path& path, const std::vector<std::string>& overrides) {
+  return parse_config(read_command_file(path), path.string(), overrides);
 }
 
 std::string resolved_json(const Config& config) {

@@ -31,10 +31,30 @@ std::string Source::where(const std::string& path) const {
   const auto within = [](const std::string& inner, const std::string& outer) {
     return inner == outer || inner.starts_with(outer + ".") || inner.starts_with(outer + "[");
   };
-  for (const std::string& written : overrides) {
-    if (within(path, written) || within(written, path)) return "--set " + path;
+  for (auto written = overrides.rbegin(); written != overrides.rend(); ++written) {
+    if (within(path, written->path) || within(written->path, path)) return written->by + path;
   }
   return origin + ": " + path;
+}
+
+void assign_key(json& root, const std::string& path, const json& value, const std::string& by, Source& source) {
+  std::vector<std::string> parts = split(path);
+  join_node_name(parts);
+  require(parts.size() <= kMaxParts, ErrorKind::usage, "{}: a key of {} parts; no key has more than 4", by,
+          parts.size());
+  json* node = &root;
+  std::string so_far;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    require(!parts[i].empty(), ErrorKind::usage, "{}'{}': the key has an empty part", by, path);
+    require(node->is_object(), ErrorKind::usage, "{}'{}': {} is not an object, so it has no key '{}'", by, path,
+            so_far.empty() ? source.origin : so_far, parts[i]);
+    const bool last = i + 1 == parts.size();
+    if (!last && !node->contains(parts[i])) (*node)[parts[i]] = json::object();
+    so_far += (so_far.empty() ? "" : ".") + parts[i];
+    node = &(*node)[parts[i]];
+  }
+  *node = value;
+  source.overrides.push_back({so_far, by});
 }
 
 void apply_override(json& root, const std::string& assignment, Source& source) {
@@ -43,24 +63,8 @@ void apply_override(json& root, const std::string& assignment, Source& source) {
           "--set '{}': needs key=value, for example search.rate=0.05", assignment);
   const std::string path = assignment.substr(0, equals);
   const std::string value = assignment.substr(equals + 1);
-  std::vector<std::string> parts = split(path);
-  join_node_name(parts);
-  require(parts.size() <= kMaxParts, ErrorKind::usage, "--set: a key of {} parts; no key has more than 4",
-          parts.size());
-
-  json* node = &root;
-  std::string so_far;
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    require(!parts[i].empty(), ErrorKind::usage, "--set '{}': the key has an empty part", assignment);
-    require(node->is_object(), ErrorKind::usage, "--set '{}': {} is not an object, so it has no key '{}'", assignment,
-            so_far.empty() ? source.origin : so_far, parts[i]);
-    const bool last = i + 1 == parts.size();
-    if (!last && !node->contains(parts[i])) (*node)[parts[i]] = json::object();
-    so_far += (so_far.empty() ? "" : ".") + parts[i];
-    node = &(*node)[parts[i]];
-  }
-  *node = json::accept(value) ? parse_strict_json(value, "--set " + path) : json(value);
-  source.overrides.push_back(so_far);
+  assign_key(root, path, json::accept(value) ? parse_strict_json(value, "--set " + path) : json(value), "--set ",
+             source);
 }
 
 }  // namespace qnudge

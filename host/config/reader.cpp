@@ -30,22 +30,6 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-/// "did you mean 'bits'?", or the known keys where none is close.
-std::string suggestion(const std::string& key, const std::vector<std::string>& known) {
-  const auto distance = [&](const std::string& name) {
-    const bool part =
-        key.size() >= 3 && key.size() <= 64 && (name.find(key) != name.npos || key.find(name) != key.npos);
-    return part ? 1 : edit_distance(std::string_view(key).substr(0, 64), name);
-  };
-  const auto closest = std::min_element(known.begin(), known.end(),
-                                        [&](const auto& a, const auto& b) { return distance(a) < distance(b); });
-  if (closest != known.end() &&
-      distance(*closest) <= (closest->size() <= 3 ? 1 : std::max<std::size_t>(2, closest->size() / 3))) {
-    return fmt::format("did you mean '{}'?", *closest);
-  }
-  return fmt::format("known here: {}", quoted_list(known));
-}
-
 constexpr std::size_t kLongestShown = 60;
 
 /// A value as it may stand in a sentence: valid UTF-8, not too long.
@@ -60,6 +44,21 @@ bool is_name_char(char c) {
 }
 
 }  // namespace
+
+std::string suggestion(const std::string& key, const std::vector<std::string>& known) {
+  const auto distance = [&](const std::string& name) {
+    const bool part =
+        key.size() >= 3 && key.size() <= 64 && (name.find(key) != name.npos || key.find(name) != key.npos);
+    return part ? 1 : edit_distance(std::string_view(key).substr(0, 64), name);
+  };
+  const auto closest = std::min_element(known.begin(), known.end(),
+                                        [&](const auto& a, const auto& b) { return distance(a) < distance(b); });
+  if (closest != known.end() &&
+      distance(*closest) <= (closest->size() <= 3 ? 1 : std::max<std::size_t>(2, closest->size() / 3))) {
+    return fmt::format("did you mean '{}'?", *closest);
+  }
+  return fmt::format("known here: {}", quoted_list(known));
+}
 
 ObjectReader::ObjectReader(const json& object, std::string path, Source& source)
     : object_(object), path_(std::move(path)), source_(source) {
@@ -142,6 +141,10 @@ void ObjectReader::flag(const Key& key, bool& field) {
   if (value == nullptr) return;
   if (!value->is_boolean()) refuse(child_path(key.name), "true or false", *value);
   field = value->get<bool>();
+}
+
+void ObjectReader::raw(const Key& key, const json*& field) {
+  if (const json* value = find(key)) field = value;
 }
 
 void ObjectReader::finish() const {

@@ -44,9 +44,9 @@ void describe(Visitor& v, DataConfig& d) {
   v.path({"train_labels", optional,
           "training labels; idx: required; image_folder: a name and a label per line, without it a folder per class"},
          d.train_labels);
-  v.paths({"test_images", optional,
-           "test images, as train_images (series: FILE_test); required unless test_from is train"},
-          d.test_images);
+  v.paths(
+      {"test_images", optional, "test images, as train_images (series: FILE_test); required unless test_from is train"},
+      d.test_images);
   v.path({"test_labels", optional, "test labels, as train_labels"}, d.test_labels);
   v.choice({"test_from", optional, "test images have files of their own, or are drawn from the training images too"},
            d.test_from, {"files", "train"});

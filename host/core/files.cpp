@@ -57,8 +57,8 @@ std::vector<std::uint8_t> read_file(const fs::path& path) {
   require(fd.get() >= 0, ErrorKind::input, "{}: cannot be read: {}", path.string(), std::strerror(errno));
   struct stat info {};
   const bool regular = ::fstat(fd.get(), &info) == 0 && S_ISREG(info.st_mode);
-  require(regular, ErrorKind::input, "{}: is {}; a file is needed",
-          path.string(), S_ISDIR(info.st_mode) ? "a folder" : "no regular file");
+  require(regular, ErrorKind::input, "{}: is {}; a file is needed", path.string(),
+          S_ISDIR(info.st_mode) ? "a folder" : "no regular file");
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(info.st_size));
   std::size_t have = 0;
   while (have < bytes.size()) {
@@ -87,6 +87,16 @@ void write_file_atomically(const fs::path& path, std::span<const std::uint8_t> b
 
 void write_file_atomically(const fs::path& path, std::string_view text) {
   write_file_atomically(path, std::span(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()));
+}
+
+void link_file_atomically(const fs::path& from, const fs::path& to) {
+  const fs::path temporary = to.string() + ".tmp";
+  ::unlink(temporary.c_str());
+  if (::link(from.c_str(), temporary.c_str()) != 0) return write_file_atomically(to, read_file(from));
+  const int error = ::rename(temporary.c_str(), to.c_str()) == 0 ? 0 : errno;
+  ::unlink(temporary.c_str());  // still there where both were the same file already
+  require(error == 0, ErrorKind::usage, "{}: cannot be written: {}", to.string(), std::strerror(error));
+  sync_folder(to.parent_path());
 }
 
 void create_output_folder(const fs::path& folder) {

@@ -2,6 +2,7 @@
 #include "qnudge/report/interval.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "qnudge/core/error.hpp"
@@ -22,6 +23,17 @@ double binomial_half_cdf(std::int64_t k, std::int64_t trials) {
     term *= static_cast<double>(i) / static_cast<double>(trials - i + 1);
   }
   return std::min(sum, 1.0);
+}
+
+/// 97.5 % quantile of Student's t. Beyond the table an expansion in 1 / degrees is right to 0.0001.
+double student_quantile(std::int64_t degrees) {
+  constexpr std::array<double, 30> kTable = {12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060,
+                                             2.2622,  2.2281, 2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199,
+                                             2.1098,  2.1009, 2.0930, 2.0860, 2.0796, 2.0739, 2.0687, 2.0639,
+                                             2.0595,  2.0555, 2.0518, 2.0484, 2.0452, 2.0423};
+  if (degrees <= 30) return kTable[static_cast<std::size_t>(degrees - 1)];
+  const double z = kNormalQuantile, f = static_cast<double>(degrees);
+  return z + (std::pow(z, 3) + z) / (4 * f) + (5 * std::pow(z, 5) + 16 * std::pow(z, 3) + 3 * z) / (96 * f * f);
 }
 
 }  // namespace
@@ -69,6 +81,31 @@ MeanInterval mean_interval(std::span<const double> differences) {
   const double error = std::sqrt(squares) / n;
   return {static_cast<std::int64_t>(differences.size()), mean, mean - kNormalQuantile * error,
           mean + kNormalQuantile * error};
+}
+
+ShareInterval share_interval(double share, std::int64_t n) {
+  require(n > 0 && share >= 0 && share <= 1, ErrorKind::internal, "share interval: {} of {} samples", share, n);
+  const double samples = static_cast<double>(n), z2 = kNormalQuantile * kNormalQuantile;
+  const double centre = (share + z2 / (2 * samples)) / (1 + z2 / samples);
+  const double half =
+      kNormalQuantile / (1 + z2 / samples) * std::sqrt(share * (1 - share) / samples + z2 / (4 * samples * samples));
+  return {std::max(0.0, centre - half), std::min(1.0, centre + half)};
+}
+
+SeedInterval seed_interval(std::span<const double> values) {
+  require(!values.empty(), ErrorKind::internal, "seed interval: no values");
+  const auto n = static_cast<double>(values.size());
+  SeedInterval result{.n = static_cast<std::int64_t>(values.size())};
+  for (const double v : values) result.mean += v / n;
+  result.low = result.high = result.mean;
+  if (values.size() == 1) return result;
+  double squares = 0;
+  for (const double v : values) squares += (v - result.mean) * (v - result.mean);
+  result.deviation = std::sqrt(squares / (n - 1));
+  const double half = student_quantile(result.n - 1) * result.deviation / std::sqrt(n);
+  result.low -= half;
+  result.high += half;
+  return result;
 }
 
 }  // namespace qnudge

@@ -57,10 +57,11 @@ Json to_json(const Comparison& comparison) {
           {"tuned_minus_start", to_json(comparison.tuned_minus_start)}};
 }
 
-Json to_json(const LayerResult& layer) {
+Json to_json(const LayerResult& layer, std::int64_t weights) {
   return {{"name", layer.name},
           {"layer", layer.layer},
           {"bits", layer.bits},
+          {"weights", weights},
           {"sensitivity", layer.sensitivity < 0 ? Json(nullptr) : Json(layer.sensitivity)},
           {"start_fitness", layer.start_fitness},
           {"best_fitness", layer.best_fitness},
@@ -101,7 +102,9 @@ std::string report_json(const RunReport& report) {
   json["gate_used"] = report.gate_used;
   json["gate_kept"] = report.gate_kept;
   json["layers"] = Json::array();
-  for (const LayerResult& layer : report.layers) json["layers"].push_back(to_json(layer));
+  for (std::size_t i = 0; i < report.layers.size(); ++i) {
+    json["layers"].push_back(to_json(report.layers[i], report.layer_weights[i]));
+  }
   json["notes"] = report.notes;
   json["config"] = context.config_file;
   json["model"] = {{"path", context.model}, {"fingerprint", context.model_fingerprint}};

@@ -174,6 +174,9 @@ RunReport make_run_report(const TuneResult& result, const ReportContext& context
   report.gate_kept = result.gate_kept;
   report.gate_used = gate_used;
   report.layers = result.layers;
+  for (const LayerResult& layer : result.layers) {
+    report.layer_weights.push_back(result.network.layer(layer.layer).filter.size());
+  }
   report.fitness_images = static_cast<std::int64_t>(result.fitness_labels.size());
   report.notes.insert(report.notes.end(), result.notes.begin(), result.notes.end());
   return report;

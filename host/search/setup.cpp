@@ -6,11 +6,13 @@
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/files.hpp"
 #include "qnudge/core/fixed_point.hpp"
+#include "qnudge/search/shared_work.hpp"
 #include "sample_reader.hpp"
 
 namespace qnudge {
 namespace {
 
+constexpr const char* kReferenceFile = "reference.bin";
 constexpr const char* kTargetsFile = "targets.bin";
 
 /// The float model on one set: predictions, and logits if asked; of series the errors.
@@ -33,6 +35,17 @@ Reference::Set float_set(const IntNetwork& network, const Dataset& dataset, cons
     for (std::int64_t k = 0; k < outputs; ++k) set.logits.push_back(logit_to_q16(row[k]));
   }
   return set;
+}
+
+/// The same, taken over from another run where one had it.
+Reference::Set float_set(SharedWork* shared, const std::string& model, const IntNetwork& network,
+                         const Dataset& dataset, const Indices& indices, const FloatPass& float_pass,
+                         bool keep_logits) {
+  const auto make = [&] { return float_set(network, dataset, indices, float_pass, keep_logits); };
+  if (shared == nullptr || is_series(dataset)) return make();  // errors are on a grid of the run's own
+  Fingerprint key;
+  key.add(model).add(dataset.fingerprint()).add_values(std::span(indices)).add(keep_logits ? "logits" : "");
+  return *shared->float_sets.get(key.hex(), make);
 }
 
 std::string reference_inputs(const Config& config, const Graph& graph, const Dataset& train, const Dataset& test,
@@ -90,7 +103,8 @@ struct Computed {
 };
 
 Computed compute_reference(const Config& config, IntNetwork& network, const Graph& graph, const Dataset& train,
-                           const Dataset& test, const Splits& splits, const FloatPass& float_pass, bool with_targets) {
+                           const Dataset& test, const Splits& splits, const FloatPass& float_pass, bool with_targets,
+                           SharedWork* shared) {
   Computed computed;
   Reference& reference = computed.reference;
   Ranges ranges(graph.nodes.size());
@@ -107,9 +121,9 @@ Computed compute_reference(const Config& config, IntNetwork& network, const Grap
   if (config.quant.activation_range == "mse") refine_exponents(network, train, splits.calibration, float_pass);
   for (const IntNode& node : network.nodes) reference.exponents.push_back(node.exponent);
   const Dataset& fitness_data = splits.fitness_from_test ? test : train;
-  reference.fitness = float_set(network, fitness_data, splits.fitness, float_pass, true);
-  reference.gate = float_set(network, train, splits.gate, float_pass, true);
-  reference.test = float_set(network, test, splits.test, float_pass, false);
+  reference.fitness = float_set(shared, graph.fingerprint, network, fitness_data, splits.fitness, float_pass, true);
+  reference.gate = float_set(shared, graph.fingerprint, network, train, splits.gate, float_pass, true);
+  reference.test = float_set(shared, graph.fingerprint, network, test, splits.test, float_pass, false);
   reference.threshold = float_set(network, test, splits.threshold, float_pass, false);
   if (with_targets) {
     computed.targets = compute_targets(config, network, graph, ranges, reader_of(train, splits.calibration), float_pass,
@@ -235,7 +249,7 @@ SplitRequest split_request(const Config& config) {
 }
 
 Prepared prepare_network(const Config& config, const Graph& graph, const Dataset& train, const Dataset& test,
-                         const FloatPass& float_pass, const std::filesystem::path& reference_file) {
+                         const FloatPass& float_pass, const std::filesystem::path& reference_file, SharedWork* shared) {
   for (const Dataset* data : {&train, &test}) {
     require(data->shape() == graph.input_shape(), ErrorKind::input,
             "{} gives samples of {}x{}x{} (height, width, channels); the model's input '{}' needs {}x{}x{}",
@@ -256,22 +270,37 @@ Prepared prepare_network(const Config& config, const Graph& graph, const Dataset
   if (!reference_file.empty()) require_both_kinds(test, prepared.splits);
 
   const std::string inputs = reference_inputs(config, graph, train, test, prepared.splits);
-  if (std::optional<Computed> stored = stored_reference(reference_file, inputs, prepared.network)) {
-    prepared.reference = std::move(stored->reference);
-    prepared.targets = std::move(stored->targets);
+  const auto take = [&](Computed computed) {
+    prepared.reference = std::move(computed.reference);
+    prepared.targets = std::move(computed.targets);
     set_exponents(prepared.network, prepared.reference.exponents);
     return prepared;
-  }
+  };
+  if (auto stored = stored_reference(reference_file, inputs, prepared.network)) return take(std::move(*stored));
   const bool with_targets = needs_targets(config.search);
-  Computed computed =
-      compute_reference(config, prepared.network, graph, train, test, prepared.splits, float_pass, with_targets);
-  prepared.reference = std::move(computed.reference);
-  prepared.targets = std::move(computed.targets);
-  prepared.reference.inputs = inputs;
-  if (reference_file.empty()) return prepared;
-  if (with_targets) prepared.targets->save(reference_file.parent_path() / kTargetsFile);
-  save_reference(prepared.reference, reference_file);
-  return prepared;
+  const auto compute_into = [&](const std::filesystem::path& file) {
+    Computed computed = compute_reference(config, prepared.network, graph, train, test, prepared.splits, float_pass,
+                                          with_targets, shared);
+    computed.reference.inputs = inputs;
+    if (file.empty()) return computed;
+    if (with_targets) computed.targets->save(file.parent_path() / kTargetsFile);
+    save_reference(computed.reference, file);
+    return computed;
+  };
+  if (shared == nullptr) return take(compute_into(reference_file));
+  const std::filesystem::path common = shared->folder / inputs;
+  shared->references.get(inputs, [&] {
+    create_output_folder(common);
+    if (!stored_reference(common / kReferenceFile, inputs, prepared.network)) compute_into(common / kReferenceFile);
+    return true;
+  });
+  if (with_targets) link_file_atomically(common / kTargetsFile, reference_file.parent_path() / kTargetsFile);
+  link_file_atomically(common / kReferenceFile, reference_file);
+  auto linked = stored_reference(reference_file, inputs, prepared.network);
+  require(linked.has_value(), ErrorKind::input,
+          "{}: is not what {} was when this run began; is another program at work there?", reference_file.string(),
+          common.string());
+  return take(std::move(*linked));
 }
 
 bool needs_targets(const SearchConfig& config) {

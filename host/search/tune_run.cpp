@@ -59,7 +59,7 @@ void TuneRun::prepare() {
   open_folder();
   observer_.stage("reference");
   prepared_ = prepare_network(config(), *request_.graph, *request_.train, *request_.test, request_.float_pass,
-                              folder_.file("reference.bin"));
+                              folder_.file("reference.bin"), request_.shared);
   const Reference& reference = prepared_.reference;
   const RunIdentity identity{request_.graph->fingerprint,
                              Fingerprint().add(request_.train->fingerprint()).add(request_.test->fingerprint()).hex(),
@@ -110,42 +110,92 @@ void TuneRun::check_ranges(const std::vector<LayerParams>& params) {
   }
 }
 
-void TuneRun::measure_start() {
+StartPoint TuneRun::make_start() {
   const IntNetwork& network = prepared_.network;
   const std::string& start = config().search.start;
+  StartPoint point;
+  const std::size_t noted = result_.notes.size();
   observer_.stage("nearest");
   std::vector<LayerParams> params = nearest_params(network, config().quant);
   check_ranges(params);
-  result_.nearest = measure(params, begun_);
+  point.nearest = measure(params, begun_);
 
   observer_.stage("start");
   if (budget()) {
-    start_params_ = rest_params(network, config().quant);
-    result_.start = measure(start_params_, Clock::now());
-    return;
-  }
-  std::vector<LayerParams> corrected = params;
-  const Clock::time_point begun = Clock::now();
-  correct_biases(network, prepared_.reference, *session_, calibration_, corrected);
-  result_.bias = measure(corrected, begun);
-  if (start == "descent") {
-    const Clock::time_point descent = Clock::now();
-    apply(params);
-    for (std::size_t l = 0; l < params.size(); ++l) fit_->descend(static_cast<int>(l), params[l]);
-    result_.start = measure(params, descent);
+    point.params = rest_params(network, config().quant);
+    point.start = measure(point.params, Clock::now());
   } else {
-    result_.start = start == "bias" ? *result_.bias : result_.nearest;
+    std::vector<LayerParams> corrected = params;
+    const Clock::time_point begun = Clock::now();
+    correct_biases(network, prepared_.reference, *session_, calibration_, corrected);
+    point.bias = measure(corrected, begun);
+    if (start == "descent") {
+      const Clock::time_point descent = Clock::now();
+      apply(params);
+      for (std::size_t l = 0; l < params.size(); ++l) fit_->descend(static_cast<int>(l), params[l]);
+      point.start = measure(params, descent);
+    } else {
+      point.start = start == "bias" ? *point.bias : point.nearest;
+    }
+    point.params = start == "bias" ? corrected : params;
   }
-  start_params_ = start == "bias" ? corrected : params;
+  point.notes.assign(result_.notes.begin() + static_cast<std::ptrdiff_t>(noted), result_.notes.end());
+  return point;
+}
+
+void TuneRun::measure_start() {
+  StartPoint point;
+  if (request_.shared == nullptr) {
+    point = make_start();
+  } else {
+    bool own = false;
+    point = *request_.shared->starts.get(start_key(), [&] {
+      own = true;
+      return make_start();
+    });
+    if (!own) std::for_each(point.notes.begin(), point.notes.end(), [this](const std::string& text) { note(text); });
+  }
+  result_.nearest = std::move(point.nearest);
+  result_.bias = std::move(point.bias);
+  result_.start = std::move(point.start);
+  start_params_ = std::move(point.params);
+}
+
+std::string TuneRun::start_key() const {
+  Config relevant = config();
+  const SearchConfig& search = config().search;
+  relevant.search = SearchConfig{};
+  relevant.search.start = search.start;
+  relevant.search.positions = search.positions;
+  relevant.search.damping = search.damping;
+  relevant.search.joint_gain = search.joint_gain;
+  relevant.search.gram_mib = search.gram_mib;
+  relevant.stop = StopConfig{};
+  relevant.stop.rule = budget() ? "budget" : "none";
+  return Fingerprint().add(result_fingerprint(relevant)).add(state_.identity.reference).hex();
+}
+
+Sensitivity TuneRun::measure_order() {
+  const auto make = [this] { return measure_sensitivity(config(), prepared_.network, *session_, calibration_); };
+  return request_.shared == nullptr ? make() : *request_.shared->sensitivities.get(order_key(), make);
+}
+
+std::string TuneRun::order_key() const {
+  Config relevant = config();
+  relevant.quant.grid.bits = 0;  // the one layer has search.sensitivity_bits, the others quant.rest_bits
+  for (auto& [name, grid] : relevant.quant.layers) grid.bits = 0;
+  relevant.search = SearchConfig{};
+  relevant.search.sensitivity_bits = config().search.sensitivity_bits;
+  relevant.search.skip = config().search.skip;
+  relevant.stop = StopConfig{};
+  return Fingerprint().add(result_fingerprint(relevant)).add(state_.identity.reference).hex();
 }
 
 void TuneRun::rank() {
   const SearchConfig& search = config().search;
   if (!resumed_) {
     observer_.stage("sensitivity");
-    state_.order = search.order == "forward"
-                       ? forward_order(config(), prepared_.network)
-                       : measure_sensitivity(config(), prepared_.network, *session_, calibration_);
+    state_.order = search.order == "forward" ? forward_order(config(), prepared_.network) : measure_order();
     state_.params = start_params_;
   }
   write_file_atomically(folder_.file("sensitivity.json"),

@@ -11,6 +11,7 @@
 #include "qnudge/search/measured_set.hpp"
 #include "qnudge/search/run_folder.hpp"
 #include "qnudge/search/setup.hpp"
+#include "qnudge/search/shared_work.hpp"
 
 namespace qnudge {
 
@@ -34,6 +35,10 @@ class TuneRun {
   bool interrupted() const { return *request_.stop && !timed_out_; }
 
   void open_folder();
+  StartPoint make_start();        ///< nearest, bias, start
+  std::string start_key() const;  ///< fingerprint of all that decides it
+  Sensitivity measure_order();    ///< by sensitivity
+  std::string order_key() const;  ///< fingerprint of all that decides it
   void check_ranges(const std::vector<LayerParams>& params);
   void apply(const std::vector<LayerParams>& params);
   /// Scores of the network with these params, which took since `begun` to make.

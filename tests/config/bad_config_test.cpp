@@ -108,8 +108,9 @@ INSTANTIATE_TEST_SUITE_P(
         std::tuple{"data.train_images={}", "--set data.train_images: needs a path or a list of paths"},
         std::tuple{"data.train_images=b.bin", "b.bin is named for training too"},
         std::tuple{"data.gate=524289", "--set data.gate: needs an integer in 1..524288"},
-        std::tuple{"data.format=IDX",
-                   "needs one of \"idx\", \"cifar10\", \"cifar100\", \"image_folder\", \"csv\", \"npy\", found \"IDX\""},
+        std::tuple{
+            "data.format=IDX",
+            "needs one of \"idx\", \"cifar10\", \"cifar100\", \"image_folder\", \"csv\", \"npy\", found \"IDX\""},
         std::tuple{"data.format=image_folder", "run.json: data.crop: is missing; the format image_folder"},
         std::tuple{"data.crop=32", "--set data.crop: is for the format image_folder; leave it out with cifar10"},
         std::tuple{"data.resize=32", "--set data.resize: is for the format image_folder"},

@@ -23,6 +23,8 @@ using Action = std::function<int(Terminal&, const OutputOptions&)>;
 
 /// Each declares the arguments of one command and returns what runs it.
 Action add_tune(CLI::App& app);
+Action add_sweep(CLI::App& app);
+Action add_report(CLI::App& app);
 Action add_eval(CLI::App& app);
 Action add_sensitivity(CLI::App& app);
 Action add_inspect(CLI::App& app);

@@ -5,18 +5,32 @@
 #include <memory>
 
 #include "qnudge/cli/command.hpp"
+#include "qnudge/report/run_report.hpp"
 #include "qnudge/search/tune.hpp"
 
 namespace qnudge {
 
-/// Everything that a run needs, loaded and checked against each other; `request` points into it.
+/// Model and data of a config, checked against each other; runs that name the same ones can share them.
+struct RunInputs {
+  std::shared_ptr<const Graph> graph;
+  Datasets data;
+  SeriesConfig series;  ///< the config's, with the scaling that was fitted
+  FloatPass float_pass;
+};
+RunInputs load_inputs(const Config& config);
+
+/// Everything that a run needs; `request` points into it.
 struct RunContext {
   std::shared_ptr<const Graph> graph;
-  std::unique_ptr<Backend> backend;
+  std::shared_ptr<Backend> backend;
   TuneRequest request;  ///< without `resume` and `stop`
 };
 
+RunContext make_run(const Config& config, const RunInputs& inputs, std::shared_ptr<Backend> backend);
 RunContext load_run(const RunOptions& options);
+
+/// report.json and report.html of a run that has ended, in its folder; `config_file` is what the user named.
+RunReport write_results(const RunContext& run, const TuneResult& result, const std::string& config_file);
 
 /// Logs model, data, device and folder.
 void announce(const RunContext& run);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <initializer_list>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -11,9 +12,13 @@
 #include <utility>
 #include <vector>
 
+#include "qnudge/config/config.hpp"
 #include "qnudge/core/error.hpp"
 
 namespace qnudge {
+
+/// The text of a file that is the user's command, not data: Error(kind usage) where it cannot be read.
+std::string read_command_file(const std::filesystem::path& path);
 
 /// Strict JSON: UTF-8 without a byte order mark, no comments, no duplicate keys, at most 64 levels.
 /// Throws Error(kind usage): origin, line and column, what is wrong.
@@ -34,9 +39,13 @@ struct Key {
 
 /// Where values come from, for messages; shared by the readers of one document.
 struct Source {
-  std::string origin;                  ///< names the document, e.g. its file
-  std::vector<std::string> overrides;  ///< key paths that --set has written
-  std::vector<std::string> missing;    ///< required keys that were not found
+  /// A key path that something other than the document has written.
+  struct Override {
+    std::string path, by;  ///< `by` goes before the path in messages, e.g. "--set "
+  };
+  std::string origin;                ///< names the document, e.g. its file
+  std::vector<Override> overrides;   ///< the last one for a path counts
+  std::vector<std::string> missing;  ///< required keys that were not found
 
   /// "run.json: search.rate", or "--set search.rate" where an override wrote the value.
   std::string where(const std::string& path) const;
@@ -46,6 +55,16 @@ struct Source {
 /// that is JSON is taken as JSON, any other as a string. Below quant.layers everything up to the last dot is the node's
 /// name. Throws Error(kind usage).
 void apply_override(nlohmann::json& root, const std::string& assignment, Source& source);
+
+/// The same for a value that is JSON already; `by` stands before the path in messages.
+void assign_key(nlohmann::json& root, const std::string& path, const nlohmann::json& value, const std::string& by,
+                Source& source);
+
+/// The config that `root`, a document read by parse_strict_json, describes. Throws Error(kind usage).
+Config config_of(const nlohmann::json& root, Source& source);
+
+/// "did you mean 'bits'?" for an unknown key, or what is known where nothing is close.
+std::string suggestion(const std::string& key, const std::vector<std::string>& known);
 
 /// Reads one JSON object into a struct. `describe(reader, field)` names every key once, with range and help; `finish`
 /// refuses the keys it did not name. Missing required keys are collected in `source`, so that a misspelt key is
@@ -63,6 +82,7 @@ class ObjectReader {
   void number(const Key& key, double& field, double min, double max);
   void numbers(const Key& key, std::vector<double>& field, double min, double max);
   void flag(const Key& key, bool& field);
+  void raw(const Key& key, const nlohmann::json*& field);  ///< whatever it is; left alone if missing
 
   template <class T>
   void integer(const Key& key, T& field, std::type_identity_t<T> min, std::type_identity_t<T> max) {

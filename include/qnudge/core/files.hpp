@@ -19,6 +19,10 @@ std::vector<std::uint8_t> read_file(const std::filesystem::path& path);
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::uint8_t> bytes);
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
+/// Makes `to` another name of the file `from`, or a copy where the file system knows no such thing; as atomic as above,
+/// with the same errors. Both names then share one content: neither may be written to in place.
+void link_file_atomically(const std::filesystem::path& from, const std::filesystem::path& to);
+
 /// Creates the folder and its parents; throws Error(kind usage) if it cannot be created or written to.
 void create_output_folder(const std::filesystem::path& folder);
 

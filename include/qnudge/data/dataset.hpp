@@ -72,8 +72,8 @@ struct SplitRequest {
 
 /// Class-balanced draws by seed: within each set, class counts differ by at most one where the data allow it. Which
 /// classes a set smaller than their number gets is drawn too. Throws Error(kind usage) when the training set is too
-/// small for disjoint sets. Of series, fitness, calibration and gate are drawn by seed; threshold and test are whole and
-/// in order, or evenly thinned to `test` windows each.
+/// small for disjoint sets. Of series, fitness, calibration and gate are drawn by seed; threshold and test are whole
+/// and in order, or evenly thinned to `test` windows each.
 Splits make_splits(const Dataset& train, const Dataset& test, const SplitRequest& request);
 
 /// Throws Error(kind input) where threshold or test windows of series have no anomaly or nothing else: F1 needs both.

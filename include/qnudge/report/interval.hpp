@@ -39,4 +39,21 @@ struct MeanInterval {
 /// Throws Error(kind internal) for n = 0; a single sample has an interval of no width.
 MeanInterval mean_interval(std::span<const double> differences);
 
+/// A share of n samples with its 95 % Wilson interval.
+struct ShareInterval {
+  double low = 0, high = 1;
+};
+/// Throws Error(kind internal) unless n > 0 and share is in [0, 1].
+ShareInterval share_interval(double share, std::int64_t n);
+
+/// Mean over seeds, with what a second seed tells about the spread.
+struct SeedInterval {
+  std::int64_t n = 0;
+  double mean = 0;
+  double deviation = 0;      ///< sample standard deviation; 0 for a single seed
+  double low = 0, high = 0;  ///< 95 %, Student's t with n - 1 degrees of freedom; of no width for a single seed
+};
+/// Throws Error(kind internal) for no values.
+SeedInterval seed_interval(std::span<const double> values);
+
 }  // namespace qnudge

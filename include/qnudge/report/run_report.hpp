@@ -72,6 +72,7 @@ struct RunReport {
   std::string stop_reason;
   bool gate_kept = true, gate_used = true;
   std::vector<LayerResult> layers;
+  std::vector<std::int64_t> layer_weights;  ///< codes of each of them
   std::int64_t fitness_images = 0;
   std::vector<std::string> notes;
 };

@@ -33,10 +33,11 @@ bool needs_targets(const SearchConfig& config);
 LayerTargets layer_targets(const Prepared& prepared, std::uint64_t seed, int layer);
 
 /// Lowers the graph, draws the splits, and loads `reference_file` if it fits these inputs or computes (and, unless the
-/// path is empty, saves) it; targets, where the config needs them, stand in targets.bin beside it. Throws Error(kind
-/// usage) for overrides or skips that name no layer, with a suggestion.
+/// path is empty, saves) it; targets, where the config needs them, stand in targets.bin beside it. With `shared` both
+/// are computed once and linked. Throws Error(kind usage) for overrides or skips that name no layer, with a suggestion.
 Prepared prepare_network(const Config& config, const Graph& graph, const Dataset& train, const Dataset& test,
-                         const FloatPass& float_pass, const std::filesystem::path& reference_file);
+                         const FloatPass& float_pass, const std::filesystem::path& reference_file,
+                         SharedWork* shared = nullptr);
 
 /// Every layer at nearest codes on its configured grid (or at `rest_bits` on the common grid's scheme).
 std::vector<LayerParams> nearest_params(const IntNetwork& network, const QuantConfig& config);

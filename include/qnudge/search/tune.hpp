@@ -37,6 +37,8 @@ class TuneObserver {
   virtual void note(const std::string& sentence) = 0;
 };
 
+struct SharedWork;
+
 /// All a run needs. `stop` is set by signal handlers; the run then finishes the generation, saves and throws
 /// Error(kind interrupted).
 struct TuneRequest {
@@ -48,6 +50,7 @@ struct TuneRequest {
   std::filesystem::path folder;  ///< run folder
   bool resume = false;           ///< go on from its checkpoint; without, a folder that holds one is refused
   StopFlag* stop = nullptr;
+  SharedWork* shared = nullptr;  ///< with other runs of a sweep (search/shared_work.hpp)
 };
 
 /// Scores of one model on its sets.

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+// Draws the plots of a report page. Each is {kind: "points" | "lines" | "bars", x: {title, labels?}, y: {title},
+// series: [{name, points: [{x, y, low?, high?}]}], horizontal?, stacked?, ramp?}, or {choose, choices: [{name, plot}]}.
+(() => {
+  "use strict";
+  const plots = JSON.parse(document.getElementById("plots").textContent);
+  const markers = ["circle", "rect", "triangle", "rectRot", "star", "crossRot", "rectRounded", "cross"];
+  const dashes = [[], [7, 4], [2, 3], [9, 3, 2, 3]];
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+  // Colour of series i of n: one of eight, or a place between two where order is what counts.
+  function colour(i, n, ramp) {
+    if (!ramp) {
+      const all = style("--series").split(" ");
+      return all[i % all.length];
+    }
+    const ends = style("--ramp").split(" ").map((c) => [1, 3, 5].map((at) => parseInt(c.slice(at, at + 2), 16)));
+    const share = n > 1 ? i / (n - 1) : 0;
+    return `rgb(${ends[0].map((c, k) => Math.round(c + share * (ends[1][k] - c))).join(", ")})`;
+  }
+
+  const number = (value) => value.toLocaleString("en", { maximumFractionDigits: 2 });
+
+  // The interval of every point that has one.
+  const whiskers = {
+    id: "whiskers",
+    afterDatasetsDraw(chart) {
+      const context = chart.ctx;
+      const flat = chart.options.indexAxis === "y";
+      const scale = flat ? chart.scales.x : chart.scales.y;
+      context.save();
+      context.lineWidth = 1.5;
+      chart.data.datasets.forEach((dataset, i) => {
+        if (!chart.isDatasetVisible(i)) return;
+        context.strokeStyle = dataset.whisker;
+        dataset.data.forEach((point, k) => {
+          if (point.low === undefined) return;
+          const element = chart.getDatasetMeta(i).data[k];
+          const at = flat ? element.y : element.x;
+          const ends = [scale.getPixelForValue(point.low), scale.getPixelForValue(point.high)];
+          const line = (...ends) => {
+            const [a, b] = flat ? ends.map(([across, along]) => [along, across]) : ends;
+            context.moveTo(...a);
+            context.lineTo(...b);
+          };
+          context.beginPath();
+          line([at, ends[0]], [at, ends[1]]);
+          for (const end of ends) line([at - 4, end], [at + 4, end]);
+          context.stroke();
+        });
+      });
+      context.restore();
+    },
+  };
+
+  function datasets(plot) {
+    const n = plot.series.length;
+    return plot.series.map((series, i) => {
+      const own = colour(i, n, plot.ramp);
+      const aside = plot.kind === "points" ? (i - (n - 1) / 2) * Math.min(0.15, 0.7 / n) : 0;  // beside each other
+      const value = (p) => {
+        if (plot.horizontal) return { x: p.y, y: p.x, low: p.low, high: p.high };
+        return plot.kind === "points" ? { ...p, x: plot.x.labels.indexOf(p.x) + aside } : p;
+      };
+      return {
+        label: series.name,
+        data: series.points.map(value),
+        borderColor: own,
+        backgroundColor: own,
+        whisker: plot.kind === "bars" ? style("--text") : own,
+        borderDash: plot.ramp ? [] : dashes[i % dashes.length],
+        borderWidth: plot.kind === "bars" ? 0 : 2,
+        showLine: plot.kind === "lines",
+        pointStyle: plot.ramp ? "line" : markers[i % markers.length],
+        pointRadius: plot.ramp || plot.kind === "bars" ? 0 : 4,
+        pointHitRadius: 8,
+      };
+    });
+  }
+
+  function axis(description, plot, values) {
+    const labelled = description.labels !== undefined && plot.kind !== "points";
+    const places = description.labels !== undefined && plot.kind === "points";
+    const ticks = { color: style("--text"), autoSkip: !(labelled && description.labels.length <= 40) };
+    if (places) Object.assign(ticks, { stepSize: 1, autoSkip: false, callback: (value) => description.labels[value] });
+    return {
+      type: labelled ? "category" : "linear",
+      labels: labelled ? description.labels : undefined,
+      min: places ? -0.5 : undefined,
+      max: places ? description.labels.length - 0.5 : undefined,
+      afterBuildTicks: places ? (scale) => (scale.ticks = description.labels.map((_, value) => ({ value }))) : undefined,
+      offset: labelled && !(plot.kind === "lines"),
+      stacked: plot.stacked === true,
+      grace: values && plot.kind !== "bars" ? "4%" : undefined,
+      title: { display: true, text: description.title, color: style("--text") },
+      grid: { color: style("--line") },
+      ticks,
+    };
+  }
+
+  function configuration(plot) {
+    const x = axis(plot.x, plot, false);
+    const y = axis(plot.y, plot, true);
+    const place = (p) => (plot.horizontal ? p.y : plot.kind === "points" ? plot.x.labels[Math.round(p.x)] : p.x);
+    const title = (items) => (items.length > 0 ? `${plot.x.title}: ${place(items[0].raw)}` : "");
+    const tooltip = (item) => {
+      const p = item.raw;
+      const value = plot.horizontal ? p.x : p.y;
+      const interval = p.low === undefined ? "" : ` (${number(p.low)} to ${number(p.high)})`;
+      return `${item.dataset.label}: ${number(value)}${interval}`;
+    };
+    return {
+      type: plot.kind === "bars" ? "bar" : "line",
+      data: { datasets: datasets(plot) },
+      plugins: [whiskers],
+      options: {
+        animation: false,
+        responsive: true,
+        maintainAspectRatio: false,
+        indexAxis: plot.horizontal ? "y" : "x",
+        interaction: { mode: "nearest", intersect: false },
+        scales: plot.horizontal ? { x: y, y: x } : { x, y },
+        plugins: {
+          legend: {
+            display: plot.series.length > 1 && plot.series.length <= 12,
+            labels: { color: style("--text"), usePointStyle: true, boxWidth: plot.ramp ? 24 : 9, boxHeight: 9 },
+          },
+          tooltip: { callbacks: { title, label: tooltip } },
+        },
+      },
+    };
+  }
+
+  const drawn = [];
+  function draw(i, plot) {
+    if (drawn[i]) drawn[i].destroy();
+    const canvas = document.getElementById(`plot${i}`);
+    if (plot.horizontal) canvas.parentElement.style.height = `${7 + 1.6 * plot.x.labels.length}rem`;
+    Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
+    drawn[i] = new Chart(canvas, configuration(plot));
+  }
+
+  const chosen = plots.map((plot, i) => {
+    if (!plot.choices) return plot;
+    const choice = document.createElement("select");
+    plot.choices.forEach((entry) => choice.add(new Option(entry.name)));
+    choice.addEventListener("change", () => {
+      chosen[i] = plot.choices[choice.selectedIndex].plot;
+      draw(i, chosen[i]);
+    });
+    const label = document.createElement("label");
+    label.append(`${plot.choose} `, choice);
+    const frame = document.getElementById(`plot${i}`).parentElement;
+    frame.parentElement.insertBefore(label, frame);
+    return plot.choices[0].plot;
+  });
+  const drawAll = () => chosen.forEach((plot, i) => draw(i, plot));
+  drawAll();
+  dark.addEventListener("change", drawAll);
+})();
