@@ -17,6 +17,7 @@
 #include "qnudge/report/series_score.hpp"
 #include "qnudge/report/table.hpp"
 #include "qnudge/search/measured_set.hpp"
+#include "qnudge/search/setup.hpp"
 
 namespace qnudge {
 namespace {

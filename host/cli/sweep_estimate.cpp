@@ -73,7 +73,7 @@ double measured_run(const SweepRun& run) {
   StopFlag never{false};
   const Clock::time_point begun = Clock::now();
   RunContext context =
-      make_run(config, load_inputs(config), make_backend(config.backend, static_cast<int>(config.threads)));
+      make_run(config, load_inputs(config), make_backend(config.backend, BackendOptions::of(config)));
   context.request.stop = &never;
   SearchTime search;
   tune(context.request, search);

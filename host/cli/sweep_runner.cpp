@@ -137,7 +137,7 @@ void SweepRunner::measure_sensitivity() {
   Worker& worker = *workers_.front();
   Config config = runs_.front().config;
   config.out = folder.string();
-  if (!worker.backend) worker.backend = make_backend(config.backend, static_cast<int>(config.threads));
+  if (!worker.backend) worker.backend = make_backend(config.backend, BackendOptions::of(config));
   RunContext run = make_run(config, *inputs_for(worker, config), worker.backend);
   run.request.shared = &shared_;
   run.request.stop = &worker.stop;
@@ -199,7 +199,7 @@ void SweepRunner::work(Worker& worker) {
 
 void SweepRunner::run_one(Worker& worker, std::size_t i) {
   const Config& config = runs_[i].config;
-  if (!worker.backend) worker.backend = make_backend(config.backend, static_cast<int>(config.threads));
+  if (!worker.backend) worker.backend = make_backend(config.backend, BackendOptions::of(config));
   require(workers_.size() == 1 || worker.backend->name() != "cuda", ErrorKind::usage,
           "--jobs: more than one run at a time works on the host only; add --backend host or leave --jobs out");
   std::string outcome;

@@ -208,17 +208,6 @@ PopulationOptions population_options(const Config& config) {
   return options;
 }
 
-SplitRequest split_request(const Config& config) {
-  const DataConfig& data = config.data;
-  return {.calibration = data.calibration,
-          .fitness = data.fitness,
-          .gate = data.gate,
-          .test = data.test,
-          .paper_protocol = config.protocol == "paper",
-          .seed = config.seed,
-          .threshold_part = data.series.threshold_part};
-}
-
 ChannelOptions channel_options(const Config& config) {
   const SearchConfig& s = config.search;
   return {.offspring = static_cast<std::int32_t>(s.offspring),
@@ -245,7 +234,8 @@ SplitRequest split_request(const Config& config) {
           .test = d.test,
           .test_from_train = d.test_from == "train",
           .paper_protocol = config.protocol == "paper",
-          .seed = config.seed};
+          .seed = config.seed,
+          .threshold_part = d.series.threshold_part};
 }
 
 Prepared prepare_network(const Config& config, const Graph& graph, const Dataset& train, const Dataset& test,

@@ -15,7 +15,6 @@ PopulationOptions population_options(const Config& config);
 SplitRequest split_request(const Config& config);
 ChannelOptions channel_options(const Config& config);
 GramOptions gram_options(const Config& config);
-SplitRequest split_request(const Config& config);
 
 /// Integer network and its float reference, ready for any grid: lowered, calibrated, params not yet set.
 struct Prepared {
