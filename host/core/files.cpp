@@ -57,8 +57,8 @@ std::vector<std::uint8_t> read_file(const fs::path& path) {
   require(fd.get() >= 0, ErrorKind::input, "{}: cannot be read: {}", path.string(), std::strerror(errno));
   struct stat info {};
   const bool regular = ::fstat(fd.get(), &info) == 0 && S_ISREG(info.st_mode);
-  require(regular, ErrorKind::input, "{}: is {}; a file is needed",
-          path.string(), S_ISDIR(info.st_mode) ? "a folder" : "no regular file");
+  require(regular, ErrorKind::input, "{}: is {}; a file is needed", path.string(),
+          S_ISDIR(info.st_mode) ? "a folder" : "no regular file");
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(info.st_size));
   std::size_t have = 0;
   while (have < bytes.size()) {
