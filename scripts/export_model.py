@@ -89,7 +89,7 @@ def randomise_batch_norms(model: nn.Module) -> None:
             nn.init.uniform_(module.running_var, 0.5, 2.0)
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(arguments: list) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--model", required=True, help=f"imagenet: {', '.join(IMAGENET_NETWORKS)}; cifar: {', '.join(CIFAR_NETWORKS)}")
     parser.add_argument("--data", choices=tuple(CLASSES), default="imagenet", help="what the network sees")
@@ -97,11 +97,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--classes", type=int, default=0, help="outputs; 0: as many as the data has classes")
     parser.add_argument("--seed", type=int, default=1, help="of random weights")
     parser.add_argument("--out", type=Path, required=True, help="ONNX file to write")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
-def main() -> int:
-    args = parse_arguments()
+def export(args: argparse.Namespace) -> int:
+    """Writes the file that the arguments ask for; the exit code."""
     side = 224 if args.data == "imagenet" else 32
     try:
         blob = to_onnx(make_network(args), (3, side, side))
@@ -117,4 +117,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(export(parse_arguments(sys.argv[1:])))

@@ -29,6 +29,7 @@ TEST(Config, GivesDefaultsAndFillsInWhatFollows) {
   EXPECT_EQ(config.seed, 1u);
   EXPECT_EQ(config.out, "runs/run");
   EXPECT_EQ(minimal_config("", {"data.format=cifar100"}).data.classes, 100);
+  EXPECT_EQ(minimal_config("", {"data.format=image_folder", "data.crop=224"}).data.classes, 1000);
 }
 
 TEST(Config, SeriesAreScoredByReconstructionUnlessTheConfigSaysSo) {
@@ -69,7 +70,10 @@ std::string everything() {
 }
 
 TEST(Config, ResolvedTextGivesAnEqualConfigAndIsItsOwnFixedPoint) {
-  for (const std::string& text : {minimal(), everything()}) {
+  const std::string folder =
+      R"({"model": "m", "data": {"format": "image_folder", "train_images": "a", "test_from": "train",
+    "resize": 9, "crop": 7, "cache": "c", "mean": [0], "std": [1]}})";
+  for (const std::string& text : {minimal(), everything(), folder}) {
     const Config config = parse_config(text, "run.json");
     const std::string resolved = resolved_json(config);
     const Config again = parse_config(resolved, "elsewhere/config.resolved.json");
@@ -137,6 +141,17 @@ TEST(Config, FingerprintFollowsResultsOnly) {
                             "seed=2"}) {
     EXPECT_NE(result_fingerprint(minimal_config("", {other})), base) << other;
   }
+}
+
+TEST(Config, FingerprintFollowsThePreprocessingButNotItsCache) {
+  const auto of = [](std::vector<std::string> more) {
+    more.insert(more.begin(), {"data.format=image_folder", "data.crop=224"});
+    return result_fingerprint(minimal_config("", more));
+  };
+  EXPECT_EQ(of({"data.cache=elsewhere"}), of({}));
+  EXPECT_NE(of({"data.resize=256"}), of({}));
+  EXPECT_NE(of({"data.crop=223"}), of({}));
+  EXPECT_NE(of({"data.test_labels=l"}), of({}));
 }
 
 TEST(Config, RecipesGiveDefaultsThatEveryKeyOverrides) {
