@@ -14,6 +14,7 @@ ImageSet make_image_set(const IntNetwork& network, const Dataset& dataset, const
   set.codes.resize(indices.size() * size);
   std::vector<float> sample(size);
   const float steps = error_steps_per_unit(network.nodes.front().exponent);
+  if (is_series(dataset)) set.originals.reserve(set.codes.size());
   for (std::size_t i = 0; i < indices.size(); ++i) {
     dataset.read(indices[i], sample);
     quantise_input(network, sample, std::span(set.codes).subspan(i * size, size));

@@ -124,7 +124,7 @@ Computed compute_reference(const Config& config, IntNetwork& network, const Grap
   reference.fitness = float_set(shared, graph.fingerprint, network, fitness_data, splits.fitness, float_pass, true);
   reference.gate = float_set(shared, graph.fingerprint, network, train, splits.gate, float_pass, true);
   reference.test = float_set(shared, graph.fingerprint, network, test, splits.test, float_pass, false);
-  reference.threshold = float_set(network, test, splits.threshold, float_pass, false);
+  if (!splits.threshold.empty()) reference.threshold = float_set(network, test, splits.threshold, float_pass, false);
   if (with_targets) {
     computed.targets = compute_targets(config, network, graph, ranges, reader_of(train, splits.calibration), float_pass,
                                        reference.targets);

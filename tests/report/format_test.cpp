@@ -49,6 +49,7 @@ TEST(Format, Numbers) {
 TEST(Format, Fitness) {
   EXPECT_EQ(fitness_text(FitnessKind::top1, 875, 1000), "87.50 %");
   EXPECT_EQ(fitness_text(FitnessKind::cross_entropy, -65536 * 5, 10), "0.5000 nats");
+  EXPECT_EQ(fitness_text(FitnessKind::reconstruction, -10246, 20), "error 512.3");
   EXPECT_EQ(fitness_text(FitnessKind::kl, 0, 10), "0.0000 nats");
   EXPECT_EQ(fitness_text(FitnessKind::top1, 1, 0), "-");
 }
