@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Draws the plots of a report page. Each is {kind: "points" | "lines" | "bars", x: {title, labels?}, y: {title},
-// series: [{name, points: [{x, y, low?, high?}]}], horizontal?, stacked?, ramp?}, or {choose, choices: [{name, plot}]}.
+// series: [{name, points: [{x, y, low?, high?}], look?}], horizontal?, stacked?, ramp?}, or {choose, choices: [{name,
+// plot}]}. Series of one look, by default their number, have one colour, marker and dash.
 (() => {
   "use strict";
   const plots = JSON.parse(document.getElementById("plots").textContent);
@@ -57,7 +58,8 @@
   function datasets(plot) {
     const n = plot.series.length;
     return plot.series.map((series, i) => {
-      const own = colour(i, n, plot.ramp);
+      const look = series.look ?? i;
+      const own = colour(look, n, plot.ramp);
       const aside = plot.kind === "points" ? (i - (n - 1) / 2) * Math.min(0.15, 0.7 / n) : 0;  // beside each other
       const value = (p) => {
         if (plot.horizontal) return { x: p.y, y: p.x, low: p.low, high: p.high };
@@ -69,10 +71,10 @@
         borderColor: own,
         backgroundColor: own,
         whisker: plot.kind === "bars" ? style("--text") : own,
-        borderDash: plot.ramp ? [] : dashes[i % dashes.length],
+        borderDash: plot.ramp ? [] : dashes[look % dashes.length],
         borderWidth: plot.kind === "bars" ? 0 : 2,
         showLine: plot.kind === "lines",
-        pointStyle: plot.ramp ? "line" : markers[i % markers.length],
+        pointStyle: plot.ramp ? "line" : markers[look % markers.length],
         pointRadius: plot.ramp || plot.kind === "bars" ? 0 : 4,
         pointHitRadius: 8,
       };
@@ -82,6 +84,7 @@
   function axis(description, plot, values) {
     const labelled = description.labels !== undefined && plot.kind !== "points";
     const places = description.labels !== undefined && plot.kind === "points";
+    const ends = plot.series.flatMap((series) => series.points.flatMap((p) => (p.low === undefined ? [] : [p.low, p.high])));
     const ticks = { color: style("--text"), autoSkip: !(labelled && description.labels.length <= 40) };
     if (places) Object.assign(ticks, { stepSize: 1, autoSkip: false, callback: (value) => description.labels[value] });
     return {
@@ -92,6 +95,8 @@
       afterBuildTicks: places ? (scale) => (scale.ticks = description.labels.map((_, value) => ({ value }))) : undefined,
       offset: labelled && !(plot.kind === "lines"),
       stacked: plot.stacked === true,
+      suggestedMin: values && ends.length > 0 ? Math.min(...ends) : undefined,
+      suggestedMax: values && ends.length > 0 ? Math.max(...ends) : undefined,
       grace: values && plot.kind !== "bars" ? "4%" : undefined,
       title: { display: true, text: description.title, color: style("--text") },
       grid: { color: style("--line") },

@@ -135,7 +135,7 @@ std::string run_page(const RunFiles& run, std::string_view library) {
   layer_table(run, false, page);
   page.heading("Sensitivity");
   if (!run.sensitivity.layers.empty()) {
-    page.plot("Accuracy with one layer at a time quantised, with 95 % intervals",
+    page.plot("Error with one layer at a time quantised, with 95 % intervals",
               "Layers from the least to the most sensitive; the table below has the numbers.",
               sensitivity_plot(run.sensitivity));
     sensitivity_table(run.sensitivity, page);

@@ -99,15 +99,16 @@ Json sensitivity_plot(const SensitivityRanking& ranking) {
     const ShareInterval range = share_interval(score.value, score.n);
     labels.push_back(name);
     points.push_back({{"x", name},
-                      {"y", rounded(100 * score.value)},
-                      {"low", rounded(100 * range.low)},
-                      {"high", rounded(100 * range.high)}});
+                      {"y", rounded(100 * (1 - score.value))},
+                      {"low", rounded(100 * (1 - range.high))},
+                      {"high", rounded(100 * (1 - range.low))}});
   }
   return {{"kind", "bars"},
           {"horizontal", true},
           {"x", {{"title", "Layer, least sensitive first"}, {"labels", std::move(labels)}}},
-          {"y", {{"title", fmt::format("Top-1 on calibration images, the layer alone at {} bits (%)", ranking.bits)}}},
-          {"series", Json::array({{{"name", "top-1"}, {"points", std::move(points)}}})}};
+          {"y",
+           {{"title", fmt::format("Top-1 error on calibration images, the layer alone at {} bits (%)", ranking.bits)}}},
+          {"series", Json::array({{{"name", "top-1 error"}, {"points", std::move(points)}}})}};
 }
 
 void sensitivity_table(const SensitivityRanking& ranking, HtmlPage& page) {

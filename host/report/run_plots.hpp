@@ -22,7 +22,7 @@ double curve_value(const RunFiles& run, std::int64_t best, std::int64_t start);
 
 HtmlPage::Json curves_plot(const RunFiles& run);   ///< best against generation, a line per layer
 HtmlPage::Json changes_plot(const RunFiles& run);  ///< share of codes changed, per layer
-/// Accuracy with one layer quantised, least sensitive first; `ranking` is not empty.
+/// Error with one layer quantised, least sensitive first; `ranking` is not empty.
 HtmlPage::Json sensitivity_plot(const SensitivityRanking& ranking);
 void sensitivity_table(const SensitivityRanking& ranking, HtmlPage& page);
 

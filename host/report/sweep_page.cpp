@@ -38,6 +38,7 @@ Json point(const Json& x, const SeedInterval& interval) {
 /// One line of the plot against bits.
 struct Line {
   std::string name;
+  std::size_t look = 0;  ///< as page.js has it
   std::map<std::string, SeedInterval> by_bits;
 };
 
@@ -51,11 +52,32 @@ std::vector<Line> lines_of(const std::vector<SweepGroup>& groups, const std::vec
       const std::string rest = joined(keys, group.values, kBits);
       const std::string name = rest.empty() ? model : fmt::format("{} ({})", model, rest);
       auto line = std::find_if(lines.begin(), lines.end(), [&](const Line& l) { return l.name == name; });
-      if (line == lines.end()) line = lines.insert(lines.end(), {name, {}});
+      if (line == lines.end()) line = lines.insert(lines.end(), {name, lines.size(), {}});
       line->by_bits[group.values[bits]] = group.test.at(model);
     }
   }
   return lines;
+}
+
+/// Lines by bits; `below` is taken from every accuracy.
+Json bits_plot(const std::vector<Line>& lines, double below, const std::string& title) {
+  Json series = Json::array(), labels = Json::array();
+  std::map<std::string, bool> widths;  // single digits: in order
+  for (const Line& line : lines) {
+    Json points = Json::array();
+    for (const auto& [bits, interval] : line.by_bits) {
+      const SeedInterval moved{interval.n, interval.mean - below, interval.deviation, interval.low - below,
+                               interval.high - below};
+      points.push_back(point(bits, moved));
+      widths[bits] = true;
+    }
+    series.push_back({{"name", line.name}, {"points", std::move(points)}, {"look", line.look}});
+  }
+  for (const auto& [bits, unused] : widths) labels.push_back(bits);
+  return {{"kind", "lines"},
+          {"x", {{"title", "Bits per weight"}, {"labels", std::move(labels)}}},
+          {"y", {{"title", title}}},
+          {"series", std::move(series)}};
 }
 
 void against_bits(const std::vector<SweepGroup>& groups, const std::vector<std::string>& keys, HtmlPage& page) {
@@ -65,24 +87,15 @@ void against_bits(const std::vector<SweepGroup>& groups, const std::vector<std::
   std::vector<Line> lines = lines_of(groups, keys, models);
   const std::size_t all = lines.size();
   lines.resize(std::min(all, kMostLines));
-  Json series = Json::array(), labels = Json::array();
-  std::map<std::string, bool> widths;  // single digits: in order
-  for (const Line& line : lines) {
-    Json points = Json::array();
-    for (const auto& [bits, interval] : line.by_bits) {
-      points.push_back(point(bits, interval));
-      widths[bits] = true;
-    }
-    series.push_back({{"name", line.name}, {"points", std::move(points)}});
-  }
-  for (const auto& [bits, unused] : widths) labels.push_back(bits);
   page.plot("Top-1 on test images against bits: means over seeds with 95 % intervals",
             "Accuracy by width of the weights; the table below has the numbers.",
-            {{"kind", "lines"},
-             {"x", {{"title", "Bits per weight"}, {"labels", std::move(labels)}}},
-             {"y", {{"title", "Top-1 on test images (%)"}}},
-             {"series", std::move(series)}});
+            bits_plot(lines, 0, "Top-1 on test images (%)"));
   if (all > kMostLines) page.paragraph(fmt::format("The first {} of {} combinations are drawn.", kMostLines, all));
+  if (!alone) return;
+  page.plot(
+      "What is lost against the float model: start and tuned",
+      "The same for start and tuned alone, less the float model's accuracy.",
+      bits_plot({lines[2], lines[3]}, lines[0].by_bits.begin()->second.mean, "Top-1 less the float model's (points)"));
 }
 
 /// Without an axis of bits: a place for every group.
@@ -170,7 +183,7 @@ void run_details(const SweepResults& sweep, HtmlPage& page) {
     sensitivity.push_back({{"name", sweep.entries.front().name}, {"plot", sensitivity_plot(common)}});
   }
   if (sensitivity.empty()) return page.paragraph("Not measured yet: a sweep does so when its runs are done.");
-  page.plot("Accuracy with one layer at a time quantised, with 95 % intervals",
+  page.plot("Error with one layer at a time quantised, with 95 % intervals",
             "Layers from the least to the most sensitive, in the chosen run.", choice("Run", std::move(sensitivity)));
   if (!common.layers.empty()) sensitivity_table(common, page);
 }

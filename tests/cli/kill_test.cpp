@@ -1,41 +1,22 @@
 // SPDX-License-Identifier: MIT
 // A run that is killed (SIGKILL, no warning) at random instants and resumed ends in the same bytes as one that never
 // was.
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include <signal.h>
 
 #include <chrono>
 #include <random>
 #include <thread>
 
 #include "disk_problem.hpp"
+#include "process.hpp"
 
 namespace qnudge {
 namespace {
 
+using test::start;
+using test::wait_for;
 using Clock = std::chrono::steady_clock;
-
-pid_t start(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), QNUDGE_BINARY);
-  const pid_t child = ::fork();
-  if (child != 0) return child;
-  const int null = ::open("/dev/null", O_RDWR);
-  for (int fd : {0, 1, 2}) ::dup2(null, fd);
-  std::vector<char*> argv;
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  ::execv(argv[0], argv.data());
-  ::_exit(127);
-}
-
-/// Exit code, or -1 if a signal ended it.
-int wait_for(pid_t child) {
-  int status = 0;
-  EXPECT_EQ(::waitpid(child, &status, 0), child);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
 
 std::vector<std::string> tune_command(const test::DiskProblem& problem, const std::string& out, bool resume) {
   std::vector<std::string> command{"tune",  problem.config(),           "--out", problem.path(out),

@@ -66,7 +66,7 @@ TEST(Usage, CommandLineMistakesAreOneSentence) {
   const DiskProblem disk;
   const std::string config = disk.config();
   expect_refusal({}, 2, "a command is missing");
-  expect_refusal({"tun"}, 2, "'tun': unknown command; known are tune, eval");
+  expect_refusal({"tun"}, 2, "'tun': unknown command; known are tune, sweep");
   expect_refusal({"--nope"}, 2, "--nope");
   expect_refusal({"tune"}, 2, "CONFIG is required; see 'qnudge tune --help'");
   expect_refusal({"tune", config, "more.json"}, 2, "more.json");

@@ -183,5 +183,34 @@ TEST(Seal, RefusesAnotherKind) {
   }
 }
 
+TEST_F(Files, LinksShareTheContentUntilOneNameIsWrittenAnew) {
+  write_file_atomically(folder_ / "a", std::string_view("one"));
+  link_file_atomically(folder_ / "a", folder_ / "b");
+  link_file_atomically(folder_ / "a", folder_ / "b");  // the same file already: nothing is left behind
+  EXPECT_EQ(fs::hard_link_count(folder_ / "a"), 2u);
+  EXPECT_EQ(entries(), 2u);
+  write_file_atomically(folder_ / "b", std::string_view("two"));
+  EXPECT_EQ(read_file(folder_ / "a"), (Bytes{'o', 'n', 'e'}));
+  link_file_atomically(folder_ / "a", folder_ / "b");
+  EXPECT_EQ(read_file(folder_ / "b"), (Bytes{'o', 'n', 'e'}));
+  EXPECT_EQ(entries(), 2u);
+}
+
+TEST_F(Files, ALinkThatCannotBeMadeIsOneSentence) {
+  EXPECT_THROW(link_file_atomically(folder_ / "none", folder_ / "b"), Error);
+  write_file_atomically(folder_ / "a", std::string_view("one"));
+  EXPECT_THROW(link_file_atomically(folder_ / "a", folder_ / "no/b"), Error);
+}
+
+TEST_F(Files, AcrossFileSystemsALinkIsACopy) {
+  const fs::path other = fs::path("/dev/shm") / folder_.filename();
+  if (!fs::is_directory("/dev/shm")) GTEST_SKIP() << "there is no second file system";
+  std::ofstream(other) << "three";
+  link_file_atomically(other, folder_ / "b");
+  fs::remove(other);
+  EXPECT_EQ(read_file(folder_ / "b"), (Bytes{'t', 'h', 'r', 'e', 'e'}));
+  EXPECT_EQ(entries(), 1u);
+}
+
 }  // namespace
 }  // namespace qnudge

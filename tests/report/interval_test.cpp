@@ -104,5 +104,42 @@ TEST(PairedInterval, RefusesImpossibleCounts) {
   EXPECT_THROW(paired_interval({}, {}, {}), Error);
 }
 
+TEST(ShareInterval, EqualsHandComputation) {
+  const ShareInterval i = share_interval(0.7, 10);  // Wilson's, as in its usual worked example
+  EXPECT_NEAR(i.low, 0.39677815, 1e-7);
+  EXPECT_NEAR(i.high, 0.89220871, 1e-7);
+  EXPECT_EQ(share_interval(1.0, 50).high, 1.0);
+  EXPECT_LT(share_interval(1.0, 50).low, 1.0);
+  EXPECT_EQ(share_interval(0.0, 50).low, 0.0);
+  EXPECT_THROW(share_interval(0.5, 0), Error);
+  EXPECT_THROW(share_interval(std::nan(""), 3), Error);
+}
+
+TEST(SeedInterval, UsesStudentsQuantiles) {
+  const std::vector<double> three = {0.5, 0.6, 0.7};
+  const SeedInterval i = seed_interval(three);
+  EXPECT_EQ(i.n, 3);
+  EXPECT_NEAR(i.mean, 0.6, 1e-15);
+  EXPECT_NEAR(i.deviation, 0.1, 1e-15);
+  EXPECT_NEAR(i.high - i.mean, 4.30265 * 0.1 / std::sqrt(3.0), 1e-5);
+  EXPECT_NEAR(i.mean - i.low, i.high - i.mean, 1e-15);
+
+  for (const auto& [degrees, quantile] : {std::pair{31, 2.03951}, {40, 2.02108}, {100, 1.98397}, {1000, 1.96234}}) {
+    std::vector<double> values(static_cast<std::size_t>(degrees) + 1, 0.0);
+    values.front() = 1;
+    const SeedInterval many = seed_interval(values);
+    EXPECT_NEAR((many.high - many.mean) / many.deviation * std::sqrt(degrees + 1.0), quantile, 1e-4) << degrees;
+  }
+}
+
+TEST(SeedInterval, OneSeedHasNoWidth) {
+  const std::vector<double> one = {0.25};
+  const SeedInterval i = seed_interval(one);
+  EXPECT_EQ(i.low, 0.25);
+  EXPECT_EQ(i.high, 0.25);
+  EXPECT_EQ(i.deviation, 0);
+  EXPECT_THROW(seed_interval({}), Error);
+}
+
 }  // namespace
 }  // namespace qnudge
