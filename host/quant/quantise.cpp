@@ -40,8 +40,8 @@ void make_constant(LayerParams& params, std::size_t k, std::size_t taps, double 
   params.frozen[k] = 1;
 }
 
-void round_channel(const Layer& layer, LayerParams& params, std::size_t k, std::size_t taps, double factor = 1) {
-  const double step = static_cast<double>(params.scale[k]) * factor;
+void round_channel(const Layer& layer, LayerParams& params, std::size_t k, std::size_t taps) {
+  const double step = static_cast<double>(params.scale[k]);
   const double high = static_cast<double>((1 << (params.bits - 1)) - 1);
   for (std::size_t i = k * taps; i < (k + 1) * taps; ++i) {
     const double steps = std::clamp(static_cast<double>(layer.weights[i]) / step, -high - 1.0, high);
@@ -128,7 +128,8 @@ void rescale(const Layer& layer, double factor, LayerParams& params) {
     const auto multiplier = static_cast<float>(static_cast<double>(params.multiplier[k]) * factor);
     if (params.frozen[k] != 0 || !std::isnormal(multiplier)) continue;
     params.multiplier[k] = multiplier;
-    round_channel(layer, params, k, taps, factor);
+    params.scale[k] = static_cast<float>(static_cast<double>(params.scale[k]) * factor);
+    round_channel(layer, params, k, taps);
   }
 }
 

@@ -106,6 +106,7 @@ void LayerFit::choose_codes(int layer, const Form& form, LayerParams& params) {
       if (error >= lowest[k]) continue;
       lowest[k] = error;
       params.multiplier[k] = trial.multiplier[k];
+      params.scale[k] = trial.scale[k];
       std::copy_n(state.parents.begin() + static_cast<std::ptrdiff_t>(k * taps), taps,
                   params.codes.begin() + static_cast<std::ptrdiff_t>(k * taps));
     }

@@ -59,7 +59,7 @@ TEST(Rescale, RoundsOnAGridThatIsCoarserByAFactor) {
   rescale(network.layer(0), 1.5, params);  // steps of 0.1875
   EXPECT_EQ(params.codes, (std::vector<std::int8_t>{5, -5, 1, 0, 0, 0, 0, 0}));
   EXPECT_EQ(params.multiplier, (std::vector<float>{before.multiplier[0] * 1.5f, before.multiplier[1]}));
-  EXPECT_EQ(params.scale, before.scale);
+  EXPECT_EQ(params.scale, (std::vector<float>{before.scale[0] * 1.5f, before.scale[1]}));
   EXPECT_EQ(params.bias, before.bias);
   params.multiplier[0] = std::numeric_limits<float>::max();
   rescale(network.layer(0), 2.0, params);
