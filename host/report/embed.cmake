@@ -6,13 +6,15 @@ find_file(QNUDGE_CHART_JS NAMES chart.min.js Chart.min.js chart.umd.min.js chart
           DOC "Chart.js 3 or 4, minified, as one script")
 
 set(library "")
-if(QNUDGE_CHART_JS)
+if(NOT QNUDGE_CHART_JS)
+  message(STATUS "Plots in report.html: OFF, tables only; libjs-chart.js brings them")
+else()
+  message(STATUS "Plots in report.html: ${QNUDGE_CHART_JS}")
   file(READ ${QNUDGE_CHART_JS} library)
   if(library MATCHES "</script|\\)qnudge\"")
     message(FATAL_ERROR "${QNUDGE_CHART_JS}: cannot stand inside a page; choose another -DQNUDGE_CHART_JS=FILE")
   endif()
 endif()
-message(STATUS "Plots in report.html: ${QNUDGE_CHART_JS}")
 
 set(folder ${CMAKE_CURRENT_SOURCE_DIR}/report)
 set(assets "// Written by host/report/embed.cmake.\n#include \"page_assets.hpp\"\n\nnamespace qnudge {\n")

@@ -156,12 +156,12 @@ void run_details(const SweepResults& sweep, HtmlPage& page) {
   for (const SweepEntry& entry : sweep.entries) {
     if (!entry.run || done++ >= kMostCurves) continue;
     const RunFiles run = read_run_files(sweep.folder / entry.name);
-    if (!run.curves.empty()) curves.push_back({{"name", entry.name}, {"plot", curves_plot(run)}});
-    changes.push_back({{"name", entry.name}, {"plot", changes_plot(run)}});
+    if (!run.curves.empty()) curves.push_back({{"name", sweep.label(entry)}, {"plot", curves_plot(run)}});
+    changes.push_back({{"name", sweep.label(entry)}, {"plot", changes_plot(run)}});
     const std::string sentence = curve_unit(run.config).sentence;
     if (std::find(sentences.begin(), sentences.end(), sentence) == sentences.end()) sentences.push_back(sentence);
     if (run.sensitivity.layers.empty()) continue;
-    sensitivity.push_back({{"name", entry.name}, {"plot", sensitivity_plot(run.sensitivity)}});
+    sensitivity.push_back({{"name", sweep.label(entry)}, {"plot", sensitivity_plot(run.sensitivity)}});
   }
   page.heading("Search, layer by layer");
   if (done > kMostCurves) {
@@ -180,7 +180,7 @@ void run_details(const SweepResults& sweep, HtmlPage& page) {
   page.heading("Sensitivity");
   const SensitivityRanking common = read_sensitivity(sweep.folder);
   if (sensitivity.empty() && !common.layers.empty()) {
-    sensitivity.push_back({{"name", sweep.entries.front().name}, {"plot", sensitivity_plot(common)}});
+    sensitivity.push_back({{"name", sweep.label(sweep.entries.front())}, {"plot", sensitivity_plot(common)}});
   }
   if (sensitivity.empty()) return page.paragraph("Not measured yet: a sweep does so when its runs are done.");
   page.plot("Error with one layer at a time quantised, with 95 % intervals",
@@ -194,7 +194,8 @@ void change_table(const SweepResults& sweep, HtmlPage& page) {
     if (!entry.run) continue;
     for (const auto& layer : entry.run->report.at("layers")) {
       const double changed = layer.at("changed_codes").get<double>(), all = layer.at("weights").get<double>();
-      rows.push_back({entry.name, layer.at("name").get<std::string>(), fmt::format("{}", layer.at("bits").get<int>()),
+      rows.push_back({sweep.label(entry), layer.at("name").get<std::string>(),
+                      fmt::format("{}", layer.at("bits").get<int>()),
                       count_text(layer.at("changed_codes").get<std::int64_t>()),
                       fmt::format("{:.2f} %", all > 0 ? 100 * changed / all : 0)});
     }
@@ -234,7 +235,7 @@ void run_list(const SweepResults& sweep, HtmlPage& page) {
       continue;
     }
     const auto& gain = entry.run->report.at("interval").at("tuned_minus_nearest");
-    rows.push_back({entry.name, "done", fmt::format("{:.2f}", 100 * entry.run->score("tuned", "test").value),
+    rows.push_back({sweep.label(entry), "done", fmt::format("{:.2f}", 100 * entry.run->score("tuned", "test").value),
                     fmt::format("{} ({} to {})", points_text(gain.at("difference").get<double>()),
                                 points_text(gain.at("low").get<double>()), points_text(gain.at("high").get<double>())),
                     fmt::format("{:.1f}", entry.run->report.at("seconds").get<double>())});
@@ -255,6 +256,8 @@ std::string sweep_page(const SweepResults& sweep, std::string_view library) {
   const std::size_t done = sweep.count(SweepEntry::Status::done);
   page.paragraph(fmt::format("{} of {} runs done, {} failed. Axes: {}.", done, sweep.entries.size(),
                              sweep.count(SweepEntry::Status::failed), fmt::join(sweep.axes, ", ")));
+  const std::vector<std::string> fixed = sweep.fixed_values();
+  if (!fixed.empty()) page.paragraph(fmt::format("All with {}.", fmt::join(fixed, ", ")));
   const auto leaky = [](const SweepEntry& e) { return e.run && e.run->report.at("leaky").get<bool>(); };
   if (std::any_of(sweep.entries.begin(), sweep.entries.end(), leaky)) page.warning(kLeakyNote);
   if (done > 0) {

@@ -162,14 +162,17 @@ void TuneRun::measure_start() {
 }
 
 std::string TuneRun::start_key() const {
-  Config relevant = config();
-  const SearchConfig& search = config().search;
-  relevant.search = SearchConfig{};
-  relevant.search.start = search.start;
-  relevant.search.positions = search.positions;
-  relevant.search.damping = search.damping;
-  relevant.search.joint_gain = search.joint_gain;
-  relevant.search.gram_mib = search.gram_mib;
+  Config relevant = config();  // a key that is not named here counts
+  const SearchConfig none;
+  SearchConfig& search = relevant.search;
+  search.strategy = none.strategy;
+  search.order = none.order;
+  search.fitness = none.fitness;
+  search.mutation = none.mutation;
+  search.rate = search.rate_end = 0;
+  search.parents = search.offspring = search.generations = search.sensitivity_bits = 0;
+  search.gate = none.gate;
+  search.skip.clear();
   relevant.stop = StopConfig{};
   relevant.stop.rule = budget() ? "budget" : "none";
   return Fingerprint().add(result_fingerprint(relevant)).add(state_.identity.reference).hex();

@@ -35,6 +35,32 @@ std::string results(const fs::path& folder) {
   return text;
 }
 
+void expect_same(const fs::path& killed, const fs::path& whole) {
+  EXPECT_EQ(results(killed), results(whole));
+  int runs = 0;
+  for (const auto& entry : fs::directory_iterator(whole)) {
+    if (!fs::exists(entry.path() / "tuned.onnx")) continue;
+    ++runs;
+    for (const char* name : {"tuned.onnx", "sensitivity.json", "history.jsonl", "reference.bin"}) {
+      const fs::path other = killed / entry.path().filename() / name;
+      EXPECT_TRUE(contents(other) == contents(entry.path() / name)) << other;
+    }
+  }
+  EXPECT_EQ(runs, 6);
+}
+
+/// When the result of every done run was written.
+std::map<std::string, fs::file_time_type> done_runs(const fs::path& folder) {
+  std::map<std::string, fs::file_time_type> done;
+  if (!fs::exists(folder)) return done;  // killed before it was made
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (fs::exists(entry.path() / "report.json")) {
+      done[entry.path().filename()] = fs::last_write_time(entry.path() / "report.json");
+    }
+  }
+  return done;
+}
+
 TEST(SweepKill, RandomInstantsChangeNoByteAndRepeatNoRun) {
   const test::DiskProblem disk;
   std::ofstream(disk.path("sweep.json")) << fmt::format(
@@ -46,38 +72,27 @@ TEST(SweepKill, RandomInstantsChangeNoByteAndRepeatNoRun) {
   const auto duration = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begun).count();
 
   std::mt19937 random(6);
-  std::map<std::string, fs::file_time_type> done;  // by run: when its result was written
-  int kills = 0;
-  for (int attempt = 0; kills < 8; ++attempt) {
-    ASSERT_LT(attempt, 40) << "the sweep ends too fast to be killed";
-    const pid_t child = test::start(command(disk, "killed"));
-    std::this_thread::sleep_for(std::chrono::microseconds(random() % static_cast<unsigned>(duration / 3)));
+  std::string out = "killed0";
+  int kills = 0, ends = 0;
+  for (int attempt = 0; kills < 10; ++attempt) {
+    ASSERT_LT(attempt, 100) << "the sweep ends too fast to be killed";
+    const auto before = done_runs(disk / out);
+    const pid_t child = test::start(command(disk, out));
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % static_cast<unsigned>(duration)));
     ::kill(child, SIGKILL);
     const int code = test::wait_for(child);
-    if (code == -1) ++kills;
-    for (const auto& entry : fs::directory_iterator(disk / "killed")) {
-      if (!fs::exists(entry.path() / "report.json")) continue;
-      const auto written = fs::last_write_time(entry.path() / "report.json");
-      const auto [known, fresh] = done.emplace(entry.path().filename(), written);
-      EXPECT_EQ(known->second, written) << entry.path() << " was done already";
+    const auto after = done_runs(disk / out);
+    for (const auto& [run, written] : before) EXPECT_EQ(after.at(run), written) << run << " was done already";
+    if (code == -1) {
+      ++kills;
+      continue;
     }
-    if (code == 0) break;  // nothing is left to kill
+    ASSERT_EQ(code, 0);
+    expect_same(disk / out, disk / "whole");
+    out = "killed" + std::to_string(++ends);  // the rest of the kills hit a new sweep
   }
-  EXPECT_GE(kills, 3);
-  ASSERT_EQ(test::wait_for(test::start(command(disk, "killed"))), 0);
-  EXPECT_EQ(results(disk / "killed"), results(disk / "whole"));
-  int runs = 0;
-  for (const auto& entry : fs::directory_iterator(disk / "whole")) {
-    if (!fs::exists(entry.path() / "tuned.onnx")) continue;
-    ++runs;
-    for (const char* name :
-         {"tuned.onnx", "sensitivity.json", "history.jsonl", "reference.bin", "config.resolved.json"}) {
-      const fs::path other = disk / "killed" / entry.path().filename() / name;
-      const bool names_its_folder = std::string(name) == "config.resolved.json";
-      EXPECT_TRUE(names_its_folder ? fs::exists(other) : contents(other) == contents(entry.path() / name)) << other;
-    }
-  }
-  EXPECT_EQ(runs, 6);
+  ASSERT_EQ(test::wait_for(test::start(command(disk, out))), 0);
+  expect_same(disk / out, disk / "whole");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -182,6 +183,26 @@ TEST_F(SweepCommand, ATimeLimitEndsOneRunNotAll) {
   const Said said = sweep({"--jobs", "2", "--set", "search.generations=1000000", "--set", "stop.seconds=0.3"});
   EXPECT_EQ(said.code, 0) << said.err;
   for (const json& line : results()) EXPECT_EQ(line["stop_reason"], "seconds");
+}
+
+TEST_F(SweepCommand, AFullDiskLosesNothing) {
+  ASSERT_EQ(sweep({"-q", "--set", "quant.grid.scheme=per_channel", "--out", disk_.path("whole")}).code, 0);
+  // A limit on the size of files stands for the disk: the system refuses to write on.
+  const auto limited = [&](int blocks) {
+    const std::string command = fmt::format(
+        "trap '' XFSZ; ulimit -f {}; exec '{}' sweep '{}' --set quant.grid.scheme=per_channel 2>'{}' >/dev/null",
+        blocks, QNUDGE_BINARY, disk_.path("sweep.json"), disk_.path("said"));
+    std::ofstream(disk_.path("limited.sh")) << command;
+    return WEXITSTATUS(std::system(fmt::format("bash '{}'", disk_.path("limited.sh")).c_str()));
+  };
+  for (const int blocks : {1, 2, 4, 8}) {  // of 1,024 bytes
+    EXPECT_EQ(limited(blocks), 2) << contents(disk_ / "said");
+    EXPECT_THAT(contents(disk_ / "said"), HasSubstr("cannot be written: ")) << blocks;
+  }
+  ASSERT_EQ(sweep({"-q", "--set", "quant.grid.scheme=per_channel"}).code, 0);
+  for (const std::string& name : kRuns) {
+    EXPECT_EQ(contents(folder() / name / "tuned.onnx"), contents(disk_ / "whole" / name / "tuned.onnx")) << name;
+  }
 }
 
 TEST_F(SweepCommand, TheReportCommandWritesTheSameFilesAnew) {

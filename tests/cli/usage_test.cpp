@@ -76,6 +76,10 @@ TEST(Usage, CommandLineMistakesAreOneSentence) {
   expect_refusal({"tune", config, "--threads", "-1"}, 2, "--threads");
   expect_refusal({"tune", config, "--backend", "gpu"}, 2, "--backend: gpu not in {auto,cuda,host,reference}");
   expect_refusal({"tune", config, "--quiet", "--verbose"}, 2, "excludes");
+  expect_refusal({"sweep"}, 2, "CONFIG is required; see 'qnudge sweep --help'");
+  expect_refusal({"sweep", config}, 2, "small.json: data: unknown key; known here: 'base', 'axes', 'exclude', 'out'");
+  expect_refusal({"sweep", config, "--jobs", "0"}, 2, "--jobs");
+  expect_refusal({"report"}, 2, "FOLDER is required");
   expect_refusal({"eval"}, 2, "CONFIG: missing");
   expect_refusal({"eval", config, "--model", "x", "--float"}, 2, "excludes");
   expect_refusal({"eval", config, "--predictions", disk.path("p.npy")}, 2, "choose one with --model");

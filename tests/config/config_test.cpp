@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "config/support.hpp"
+#include "qnudge/config/sweep.hpp"
 
 namespace qnudge {
 namespace {
@@ -230,7 +231,7 @@ TEST(Config, EveryShippedConfigIsAccepted) {
   ::setenv("QNUDGE_DATA", "/data", 1);
   int count = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(QNUDGE_SOURCE_DIR "/configs")) {
-    if (entry.path().extension() != ".json") continue;
+    if (entry.path().extension() != ".json" || entry.path().parent_path().filename() == "sweeps") continue;
     ++count;
     const Config config = read_config(entry.path());
     EXPECT_EQ(config.out, "runs/" + entry.path().stem().string());
@@ -238,6 +239,18 @@ TEST(Config, EveryShippedConfigIsAccepted) {
     EXPECT_EQ(config.protocol, leaky ? "paper" : "held_out") << entry.path();
   }
   EXPECT_GE(count, 4);
+}
+
+TEST(Config, EveryShippedSweepIsAccepted) {
+  ::setenv("QNUDGE_DATA", "/data", 1);
+  const auto here = std::filesystem::current_path();
+  std::filesystem::current_path(QNUDGE_SOURCE_DIR);  // bases are named from there
+  for (const auto& entry : std::filesystem::directory_iterator("configs/sweeps")) {
+    const SweepFile sweep = read_sweep(entry.path());
+    EXPECT_EQ(sweep.out, "runs/sweep_" + entry.path().stem().string());
+    EXPECT_GT(sweep_runs(sweep).size(), 1u) << entry.path();
+  }
+  std::filesystem::current_path(here);
 }
 
 /// The rows of one of the README's tables, as the table of keys would print them.

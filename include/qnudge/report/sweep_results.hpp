@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -13,6 +14,9 @@
 
 namespace qnudge {
 
+/// Models whose accuracy results hold; "bias" may be missing.
+inline constexpr std::array<const char*, 5> kSweepModels = {"float", "nearest", "bias", "start", "tuned"};
+
 /// One run of a sweep as its folder tells.
 struct SweepEntry {
   std::string name;                 ///< folder below the sweep's
@@ -24,7 +28,7 @@ struct SweepEntry {
 
 /// Runs that differ in nothing but the seed.
 struct SweepGroup {
-  std::vector<std::string> values;           ///< [axes without "seed"]
+  std::vector<std::string> values;           ///< [group axes]
   std::vector<const SweepEntry*> runs;       ///< done ones
   std::map<std::string, SeedInterval> test;  ///< top-1 on the test set by model; empty without runs
   double seconds = 0, search_seconds = 0;    ///< means
@@ -36,9 +40,14 @@ struct SweepResults {
   std::vector<std::string> axes;  ///< keys
   std::vector<SweepEntry> entries;
 
-  std::vector<std::string> group_axes() const;  ///< axes without "seed"
-  std::vector<SweepGroup> groups() const;       ///< in order of first appearance; points into `entries`
+  std::vector<std::string> group_axes() const;       ///< keys of the axes that vary, without "seed"
+  std::vector<std::string> fixed_values() const;     ///< "key=value" of every axis with one value, without "seed"
+  std::string label(const SweepEntry& entry) const;  ///< "key=value" of every axis that varies
+  std::vector<SweepGroup> groups() const;            ///< in order of first appearance; points into `entries`
   std::size_t count(SweepEntry::Status status) const;
+
+ private:
+  bool varies(std::size_t axis) const;
 };
 
 /// Reads what sweep.json in `folder` lists, results of done runs from their folders, sentences of failed ones from
