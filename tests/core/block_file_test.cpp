@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 #include <vector>
 
@@ -64,6 +65,7 @@ TEST(BlockFile, WritersTakeTurns) {
       BlockWriter file(path);
       EXPECT_EQ(++inside, 1);
       for (std::uint64_t at = 0; at < 200; ++at) file.write(at, Bytes{i});
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));  // long enough for another to come in
       --inside;
       if (i % 2 == 0) file.commit();
     });

@@ -182,6 +182,9 @@ TEST_F(ImageFolderTest, DecodesOnceAndAgainWhenASourceChanges) {
   EXPECT_EQ(pixels(*again, 0), before) << "not decoded again";
   EXPECT_EQ(again->fingerprint(), first->fingerprint());
 
+  fs::last_write_time(images() / "a.png", fs::last_write_time(images() / "a.png") + std::chrono::nanoseconds(1));
+  EXPECT_THAT(refused(), HasSubstr("a.png: is neither")) << "the time alone has changed";
+
   const Bytes other = png(picture(8, 8, 3, 77));
   image("a.png", other);
   fs::last_write_time(images() / "a.png", fs::file_time_type::clock::now() + std::chrono::seconds(5));
