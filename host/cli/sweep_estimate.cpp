@@ -72,8 +72,7 @@ double measured_run(const SweepRun& run) {
   config.stop.seconds = kShortSearchSeconds;
   StopFlag never{false};
   const Clock::time_point begun = Clock::now();
-  RunContext context =
-      make_run(config, load_inputs(config), make_backend(config.backend, BackendOptions::of(config)));
+  RunContext context = make_run(config, load_inputs(config), make_backend(config.backend, BackendOptions::of(config)));
   context.request.stop = &never;
   SearchTime search;
   tune(context.request, search);

@@ -19,8 +19,8 @@ void check_files(const Source& source, const std::string& format, const std::str
           source.where(images_key), folder ? "folder" : "file", format, images.size());
   require(cifar || folder || !labels.empty(), ErrorKind::usage, "{}: is missing; the format idx needs a file of labels",
           source.where(labels_key));
-  require(!cifar || labels.empty(), ErrorKind::usage, "{}: cifar files hold their labels; leave it out",
-          source.where(labels_key));
+  require(!cifar || labels.empty(), ErrorKind::usage, "{}: {} files hold their labels; leave it out",
+          source.where(labels_key), format);
 }
 
 void check_series_files(const Source& source, const DataConfig& data) {

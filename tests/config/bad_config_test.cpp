@@ -154,7 +154,7 @@ INSTANTIATE_TEST_SUITE_P(
         std::tuple{"data.mean=[0.5]", "--set data.mean: is for images"},
         std::tuple{"data.classes=3", "data.classes: a time step is normal or anomalous"},
         std::tuple{"data.train_labels=x", "csv files hold their labels"},
-        std::tuple{"data.test_images=a.csv", "a.csv is also a training file"},
+        std::tuple{"data.test_images=a.csv", "a.csv is named for training too"},
         std::tuple{"data.format=npy", "data.series: names columns, which npy files do not have"},
         std::tuple{"search.fitness=kl", "'kl' does not fit the format csv"}));
 
