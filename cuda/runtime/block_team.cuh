@@ -52,7 +52,8 @@ class BlockTeam {
     turn_ ^= 1;
     const unsigned holding = __ballot_sync(~0U, holds);
     const int warp = static_cast<int>(threadIdx.x) / 32;
-    if (threadIdx.x % 32 == 0) slots[warp] = holding == 0 ? kTeamThreads : warp * 32 + __ffs(static_cast<int>(holding)) - 1;
+    if (threadIdx.x % 32 == 0)
+      slots[warp] = holding == 0 ? kTeamThreads : warp * 32 + __ffs(static_cast<int>(holding)) - 1;
     __syncthreads();
     int first = kTeamThreads;
     for (int w = 0; w < kWarps; ++w) first = min(first, slots[w]);

@@ -50,11 +50,8 @@ void launch(const ForEachTeam& command, cudaStream_t stream) {
   constexpr std::int64_t kMaxBlocks = std::int64_t{1} << 20;
   if (command.count == 0) return;
   const auto blocks = static_cast<unsigned>(std::min(command.count, kMaxBlocks));
-  std::visit(
-      [&](const auto& op) {
-        for_each_team_kernel<<<blocks, kTeamThreads, 0, stream>>>(command.count, op);
-      },
-      command.op);
+  std::visit([&](const auto& op) { for_each_team_kernel<<<blocks, kTeamThreads, 0, stream>>>(command.count, op); },
+             command.op);
   QNUDGE_CUDA_CHECK(cudaGetLastError());
 }
 
