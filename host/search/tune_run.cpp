@@ -197,8 +197,9 @@ std::string TuneRun::order_key() const {
 void TuneRun::rank() {
   const SearchConfig& search = config().search;
   if (!resumed_) {
-    observer_.stage("sensitivity");
-    state_.order = search.order == "forward" ? forward_order(config(), prepared_.network) : measure_order();
+    const bool forward = search.order == "forward";
+    if (!forward) observer_.stage("sensitivity");
+    state_.order = forward ? forward_order(config(), prepared_.network) : measure_order();
     state_.params = start_params_;
   }
   write_file_atomically(folder_.file("sensitivity.json"),
