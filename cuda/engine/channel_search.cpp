@@ -7,6 +7,7 @@
 #include "plain_run.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/quant/residual.hpp"
+#include "repeated.hpp"
 
 namespace qnudge::cuda {
 namespace {
@@ -26,14 +27,6 @@ ConvEpilogue epilogue_of(const IntNetwork& n, const Layer& layer) {
   epilogue.low = static_cast<std::int8_t>(node.low);
   epilogue.high = static_cast<std::int8_t>(node.high);
   return epilogue;
-}
-
-/// `values` once per candidate.
-template <class T>
-std::vector<T> repeated(const std::vector<T>& values, std::int64_t candidates) {
-  std::vector<T> all;
-  for (std::int64_t p = 0; p < candidates; ++p) all.insert(all.end(), values.begin(), values.end());
-  return all;
 }
 
 }  // namespace

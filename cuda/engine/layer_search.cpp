@@ -5,6 +5,7 @@
 
 #include "plain_run.hpp"
 #include "qnudge/core/error.hpp"
+#include "repeated.hpp"
 
 namespace qnudge::cuda {
 namespace {
@@ -12,13 +13,6 @@ namespace {
 PopulationOptions with_chunk(PopulationOptions options, std::int32_t candidates) {
   options.chunk = candidates;
   return options;
-}
-
-/// `values` once per candidate.
-std::vector<float> repeated(const std::vector<float>& values, std::int64_t candidates) {
-  std::vector<float> all;
-  for (std::int64_t p = 0; p < candidates; ++p) all.insert(all.end(), values.begin(), values.end());
-  return all;
 }
 
 }  // namespace
