@@ -89,7 +89,7 @@ class Layout {
 class Builder {
  public:
   Builder(const Cudnn& api, const PlanTarget& target, const ConvTask& task, ConvForm form)
-      : api_(api), target_(target), task_(task), half_(form.half), layout_(task, form) {}
+      : api_(api), target_(target), task_(task), half_(form.half || task.half), layout_(task, form) {}
 
   ConvGraph build() {
     const ConvEpilogue& e = task_.epilogue;
@@ -105,15 +105,15 @@ class Builder {
       return finish();
     }
     if (!e.addition) {
-      rounded(v, e.low, e.high, output(CUDNN_DATA_INT8));
+      bounded(v, e.low, e.high, output(element()));
       return finish();
     }
-    v = rounded(v, e.low, e.high, virtual_tensor());
+    v = bounded(v, e.low, e.high, virtual_tensor());
     const std::size_t own = pointwise(CUDNN_POINTWISE_MUL, v, scalar(e.addition->m_conv), virtual_tensor());
     const std::size_t other =
         pointwise(CUDNN_POINTWISE_MUL, residual(), scalar(e.addition->m_residual), virtual_tensor());
     v = pointwise(CUDNN_POINTWISE_ADD, own, other, virtual_tensor());
-    rounded(v, e.addition->low, e.addition->high, output(CUDNN_DATA_INT8));
+    bounded(v, e.addition->low, e.addition->high, output(element()));
     return finish();
   }
 
@@ -139,13 +139,12 @@ class Builder {
     return tensor(next_uid_++, type, layout_.y_dims(), layout_.y_strides(), 16, true, false);
   }
   std::size_t output(cudnnDataType_t type) {
-    const std::int64_t size = type == CUDNN_DATA_FLOAT ? 4 : 1;
     return tensor(static_cast<std::int64_t>(Port::y), type, layout_.y_dims(), layout_.y_strides(),
-                  alignment_of(task_.filter.k * size), false, false);
+                  alignment_of(task_.filter.k * output_bytes(task_)), false, false);
   }
   std::size_t residual() {
-    return tensor(static_cast<std::int64_t>(Port::residual), CUDNN_DATA_INT8, layout_.y_dims(), layout_.y_strides(),
-                  alignment_of(task_.filter.k), false, false);
+    return tensor(static_cast<std::int64_t>(Port::residual), element(), layout_.y_dims(), layout_.y_strides(),
+                  alignment_of(task_.filter.k * operand_bytes(task_)), false, false);
   }
   std::size_t channels(Port port) {
     return tensor(static_cast<std::int64_t>(port), CUDNN_DATA_FLOAT, layout_.channel_dims(), layout_.channel_strides(),
@@ -158,7 +157,10 @@ class Builder {
     return tensor(next_uid_++, CUDNN_DATA_FLOAT, ones, ones, 16, false, true);
   }
 
-  /// The exact sums, virtual.
+  /// Of tensors between nodes.
+  cudnnDataType_t element() const { return task_.half ? CUDNN_DATA_HALF : CUDNN_DATA_INT8; }
+
+  /// The sums, virtual: exact unless the task itself is of halves.
   std::size_t convolution() {
     const Window& g = layout_.window();
     const cudnnDataType_t type = half_ ? CUDNN_DATA_HALF : CUDNN_DATA_INT8;
@@ -216,10 +218,11 @@ class Builder {
     return y;
   }
 
-  /// y = clamp(rint(v), low, high).
-  std::size_t rounded(std::size_t v, std::int8_t low, std::int8_t high, std::size_t y) {
-    v = pointwise(CUDNN_POINTWISE_MAX, v, scalar(static_cast<float>(low)), virtual_tensor());
-    v = pointwise(CUDNN_POINTWISE_MIN, v, scalar(static_cast<float>(high)), virtual_tensor());
+  /// y = clamp(rint(v), low, high), of halves clamp(v, low, high), which the conversion to y rounds.
+  std::size_t bounded(std::size_t v, float low, float high, std::size_t y) {
+    v = pointwise(CUDNN_POINTWISE_MAX, v, scalar(low), virtual_tensor());
+    if (task_.half) return pointwise(CUDNN_POINTWISE_MIN, v, scalar(high), y);
+    v = pointwise(CUDNN_POINTWISE_MIN, v, scalar(high), virtual_tensor());
     v = pointwise(CUDNN_POINTWISE_ADD, v, scalar(kMagic), virtual_tensor());
     return pointwise(CUDNN_POINTWISE_SUB, v, scalar(kMagic), y);
   }
@@ -253,7 +256,7 @@ std::string graph_refusal(const ConvTask& task, ConvForm form) {
   } else if (g.spread_h != 1 || g.spread_w != 1) {
     return "cuDNN has no int8 transposed convolution";
   }
-  if (!form.half && g.groups > 1 && task.filter.c == 1) return "cuDNN has no int8 depthwise convolution";
+  if (!form.half && !task.half && g.groups > 1 && task.filter.c == 1) return "cuDNN has no int8 depthwise convolution";
   if (!phases && (g.window.pad_top < 0 || g.window.pad_left < 0 || g.window.pad_bottom < 0 || g.window.pad_right < 0)) {
     return "cuDNN has no cropping convolution";
   }

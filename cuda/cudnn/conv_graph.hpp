@@ -23,7 +23,7 @@ struct GraphScalar {
 /// A convolution with its epilogue as cuDNN's operation graph. The order of operations is the contract of DESIGN's
 /// arithmetic: + bias, * multiplier, clamp, + 1.5 * 2^23, - 1.5 * 2^23, to int8; then, where an addition is fused,
 /// * m_conv, + residual * m_residual, clamp, the same rounding. Rounding is explicit, so that the final conversion
-/// meets an integer within range and has nothing left to decide.
+/// meets an integer within range and has nothing left to decide. A task of halves leaves rounding to that conversion.
 struct ConvGraph {
   Descriptor graph;
   std::vector<GraphScalar> scalars;
@@ -39,7 +39,7 @@ struct ConvForm {
     phases,      ///< transposed: one phase of the output at a time, y every so many rows and columns (phases.hpp)
   };
   Split split = Split::none;
-  bool half = false;  ///< x and w as IEEE half, sums in fp32: exact where `half_is_exact`
+  bool half = false;  ///< codes x and w as IEEE half, sums in fp32: exact where `half_is_exact`
 
   static const ConvForm whole, sliced, phases;
   ConvForm in_half() const { return {split, true}; }

@@ -173,7 +173,7 @@ std::vector<ConvForm> forms_of(const ConvTask& task, int code_bits) {
   if (task.geometry.spread_h != 1 || task.geometry.spread_w != 1) return {ConvForm::phases};
   std::vector<ConvForm> forms{ConvForm::whole};
   if (task.role == ConvRole::wide) forms.push_back(ConvForm::sliced);
-  if (!half_is_exact(task, code_bits)) return forms;
+  if (task.half || !half_is_exact(task, code_bits)) return forms;
   std::vector<ConvForm> all = forms;
   for (const ConvForm& form : forms) all.push_back(form.in_half());
   return all;

@@ -4,15 +4,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "qnudge/backend/element.hpp"
 #include "qnudge/backend/layer_plan.hpp"
 #include "qnudge/core/error.hpp"
 
 namespace qnudge::cuda {
 namespace {
-
-std::int8_t* codes(std::byte* p) {
-  return reinterpret_cast<std::int8_t*>(p);
-}
 
 std::vector<bool> marked(const IntNetwork& network, const std::vector<int>& nodes) {
   std::vector<bool> marks(network.nodes.size());
@@ -39,7 +36,12 @@ int ChunkProgram::root(int node) const {
 std::size_t ChunkProgram::tensor_bytes(int node) const {
   const IntNetwork& n = network_.description();
   const std::int64_t elements = spec_.images * n.at(node).shape.size() * (shared(node) ? 1 : spec_.candidates);
-  return aligned(static_cast<std::size_t>(elements) * (node == n.output && n.float_output() ? sizeof(float) : 1));
+  return aligned(static_cast<std::size_t>(elements * n.element_bytes(node)));
+}
+
+HalfBounds ChunkProgram::bounds(const IntNode& node) const {
+  if (network_.description().half()) return half_bounds(node);
+  return {static_cast<float>(node.low), static_cast<float>(node.high)};
 }
 
 ConvTask ChunkProgram::task(int node) const {
@@ -50,6 +52,7 @@ ConvTask ChunkProgram::task(int node) const {
   task.role = conv.layer == spec_.searched ? ConvRole::wide
               : spec_.candidates > 1       ? ConvRole::shared
                                            : ConvRole::single;
+  task.half = n.half();
   task.images = spec_.images;
   task.candidates = spec_.candidates;
   task.in = layer.in;
@@ -63,8 +66,9 @@ ConvTask ChunkProgram::task(int node) const {
     task.geometry.window = Window{.r = lies.h, .s = lies.w};
   }
   task.epilogue.float_output = node == n.output && n.float_output();
-  task.epilogue.low = conv.low;
-  task.epilogue.high = conv.high;
+  const auto [low, high] = bounds(conv);
+  task.epilogue.low = low;
+  task.epilogue.high = high;
   return task;
 }
 
@@ -86,7 +90,8 @@ std::optional<ChunkProgram::Step> ChunkProgram::fuse(int add, const std::vector<
     ConvTask fused = task(conv);
     const float m_own = own == 0 ? node.multiplier_a : node.multiplier_b;
     const float m_other = own == 0 ? node.multiplier_b : node.multiplier_a;
-    fused.epilogue.addition = FusedAddition{m_own, m_other, node.low, node.high};
+    const auto [low, high] = bounds(node);
+    fused.epilogue.addition = FusedAddition{m_own, m_other, low, high};
     ConvHandle handle = network_.device().prepare_conv(fused, n.layer(n.at(conv).layer).params.bits);
     if (handle->vendor()) return Step{add, std::move(handle), conv, 1 - own};
   }
@@ -147,12 +152,19 @@ LogitRows ChunkProgram::logits(const TensorTable& at) const {
   const IntNetwork& n = network_.description();
   std::byte* data = tensor(at, n.output);
   const Shape& shape = network_.physical(n.output);
-  LogitRows rows{nullptr, nullptr, 1, shape.h * shape.w, shared(n.output) ? 1 : spec_.candidates, shape.c};
+  LogitRows rows{.values = nullptr,
+                 .codes = nullptr,
+                 .halves = nullptr,
+                 .scale = n.float_output() ? 1.0f : std::ldexp(1.0f, n.at(n.output).exponent),
+                 .pixels = shape.h * shape.w,
+                 .candidates = shared(n.output) ? 1 : spec_.candidates,
+                 .channels = shape.c};
   if (n.float_output()) {
     rows.values = reinterpret_cast<const float*>(data);
+  } else if (n.half()) {
+    rows.halves = reinterpret_cast<const Half*>(data);
   } else {
-    rows.codes = codes(data);
-    rows.scale = std::ldexp(1.0f, n.at(n.output).exponent);
+    rows.codes = reinterpret_cast<const std::int8_t*>(data);
   }
   return rows;
 }
@@ -163,12 +175,10 @@ void ChunkProgram::append(Program& program, int stream, std::byte* arena, const 
   for (const Step& step : steps_) {
     if (step.conv) {
       append_conv(program, stream, step, arena, at, wide);
-    } else if (n.at(step.node).op == IntOp::add) {
-      append_add(program, stream, step.node, at);
-    } else if (n.at(step.node).op == IntOp::concat) {
-      append_concat(program, stream, step.node, at);
+    } else if (n.half()) {
+      append_node<Half>(program, stream, step.node, at);
     } else {
-      append_elementwise(program, stream, step.node, at);
+      append_node<std::int8_t>(program, stream, step.node, at);
     }
   }
 }
@@ -180,35 +190,45 @@ void ChunkProgram::append_conv(Program& program, int stream, const Step& step, s
   const bool searched = conv.layer == spec_.searched;
   const DeviceLayer& layer = network_.layer(conv.layer);
   ConvPointers p;
-  p.x = codes(tensor(at, conv.inputs[0]));
-  p.w = searched ? wide.codes : layer.codes.data();
+  p.x = tensor(at, conv.inputs[0]);
+  p.w = searched ? wide.filters : layer.filter();
   p.bias = searched ? wide.bias : layer.bias.data();
   p.multiplier = searched ? wide.multiplier : layer.multiplier.data();
-  if (step.fused >= 0) p.residual = codes(tensor(at, n.at(step.node).inputs[step.other]));
+  if (step.fused >= 0) p.residual = tensor(at, n.at(step.node).inputs[step.other]);
   p.y = tensor(at, step.node);
   p.workspace = arena + placement_.bytes;
   program.add(stream, RunConv{step.conv, p});
 }
 
+template <class T>
+void ChunkProgram::append_node(Program& program, int stream, int node, const TensorTable& at) const {
+  const IntOp op = network_.description().at(node).op;
+  if (op == IntOp::add) return append_add<T>(program, stream, node, at);
+  if (op == IntOp::concat) return append_concat<T>(program, stream, node, at);
+  append_elementwise<T>(program, stream, node, at);
+}
+
+template <class T>
 void ChunkProgram::append_add(Program& program, int stream, int node, const TensorTable& at) const {
   const IntNode& add = network_.description().at(node);
   const std::int64_t count = spec_.images * add.shape.size() * spec_.candidates;
-  const auto input = [&](std::size_t i) { return codes(tensor(at, add.inputs[i])); };
-  std::int8_t* const out = codes(tensor(at, node));
+  const auto input = [&](std::size_t i) -> const T* { return elements<T>(at, add.inputs[i]); };
+  T* const out = elements<T>(at, node);
+  const auto [low, high] = element_bounds<T>(add);
   if (spec_.candidates == 1 || shared(add.inputs[0]) == shared(add.inputs[1])) {
-    program.add(
-        stream,
-        ForEach{AddCodes{input(0), input(1), out, add.multiplier_a, add.multiplier_b, add.low, add.high}, count});
+    program.add(stream,
+                ForEach{AddCodes<T>{input(0), input(1), out, add.multiplier_a, add.multiplier_b, low, high}, count});
     return;
   }
   const std::size_t own = shared(add.inputs[0]) ? 1 : 0;
   const float m_own = own == 0 ? add.multiplier_a : add.multiplier_b;
   const float m_other = own == 0 ? add.multiplier_b : add.multiplier_a;
-  program.add(stream, ForEach{AddSharedCodes{input(own), input(1 - own), out, m_own, m_other, spec_.candidates,
-                                             network_.physical(node).c, add.low, add.high},
+  program.add(stream, ForEach{AddSharedCodes<T>{input(own), input(1 - own), out, m_own, m_other, spec_.candidates,
+                                                network_.physical(node).c, low, high},
                               count});
 }
 
+template <class T>
 void ChunkProgram::append_concat(Program& program, int stream, int node, const TensorTable& at) const {
   const IntNetwork& n = network_.description();
   const IntNode& concat = n.at(node);
@@ -216,19 +236,21 @@ void ChunkProgram::append_concat(Program& program, int stream, int node, const T
   for (int in : concat.inputs) {
     const std::int64_t channels = n.at(in).shape.c;
     const std::int64_t pixels = spec_.images * concat.shape.h * concat.shape.w;
-    program.add(stream,
-                ForEach{ConcatCodes{codes(tensor(at, in)), codes(tensor(at, node)), spec_.candidates, channels,
-                                    network_.physical(in).c, first, concat.shape.c, shared(in) && spec_.candidates > 1},
-                        pixels * spec_.candidates * channels});
+    program.add(stream, ForEach{ConcatCodes<T>{elements<T>(at, in), elements<T>(at, node), spec_.candidates, channels,
+                                               network_.physical(in).c, first, concat.shape.c,
+                                               shared(in) && spec_.candidates > 1},
+                                pixels * spec_.candidates * channels});
     first += channels;
   }
 }
 
+template <class T>
 void ChunkProgram::append_elementwise(Program& program, int stream, int node, const TensorTable& at) const {
   const IntNetwork& n = network_.description();
   const IntNode& what = n.at(node);
-  const std::int8_t* x = codes(tensor(at, what.inputs[0]));
-  std::int8_t* const out = codes(tensor(at, node));
+  const T* x = elements<T>(at, what.inputs[0]);
+  T* const out = elements<T>(at, node);
+  const auto [low, high] = element_bounds<T>(what);
   const std::int64_t count = spec_.images * what.shape.size() * spec_.candidates;
   // Every candidate's channels are channels of their own to a pooling window.
   Shape from = network_.physical(what.inputs[0]), to = what.shape;
@@ -236,17 +258,17 @@ void ChunkProgram::append_elementwise(Program& program, int stream, int node, co
   to.c *= spec_.candidates;
   switch (what.op) {
     case IntOp::clamp:
-      program.add(stream, ForEach{ClampCodes{x, out, what.low, what.high}, count});
+      program.add(stream, ForEach{ClampCodes<T>{x, out, low, high}, count});
       break;
     case IntOp::lookup:
-      program.add(stream, ForEach{LookupCodes{x, network_.table(node), out}, count});
+      program.add(stream, ForEach{LookupCodes<T>{x, network_.table<T>(node), out}, count});
       break;
     case IntOp::max_pool:
-      program.add(stream, ForEach{MaxPoolCodes{x, out, from, to, what.pool}, count});
+      program.add(stream, ForEach{MaxPoolCodes<T>{x, out, from, to, what.pool}, count});
       break;
     case IntOp::average_pool:
-      program.add(stream, ForEach{AveragePoolCodes{x, out, from, to, what.pool, what.multiplier,
-                                                   network_.pool_multipliers(node)},
+      program.add(stream, ForEach{AveragePoolCodes<T>{x, out, from, to, what.pool, what.multiplier,
+                                                      network_.pool_multipliers(node)},
                                   count});
       break;
     default:

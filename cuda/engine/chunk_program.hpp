@@ -13,9 +13,9 @@ namespace qnudge::cuda {
 
 /// Filters of all candidates of the searched layer, with what their epilogues need.
 struct WideFilter {
-  const std::int8_t* codes = nullptr;  ///< [P, K, R, S, C/G]
-  const float* bias = nullptr;         ///< [P, K]
-  const float* multiplier = nullptr;   ///< [P, K]
+  const void* filters = nullptr;      ///< [P, K, R, S, C/G] codes, or halves
+  const float* bias = nullptr;        ///< [P, K]
+  const float* multiplier = nullptr;  ///< [P, K]
 };
 
 /// What a program computes for each chunk of images.
@@ -58,15 +58,26 @@ class ChunkProgram {
   bool shared(int node) const { return external_[static_cast<std::size_t>(root(node))]; }
   int root(int node) const;
   std::size_t tensor_bytes(int node) const;
+  HalfBounds bounds(const IntNode& node) const;  ///< of codes or halves
   ConvTask task(int node) const;
   std::optional<Step> fuse(int add, const std::vector<bool>& taken) const;
   void plan_steps();
   void place();
   void append_conv(Program& program, int stream, const Step& step, std::byte* arena, const TensorTable& at,
                    const WideFilter& wide) const;
+  /// A node that is no convolution, between elements of type T.
+  template <class T>
+  void append_node(Program& program, int stream, int node, const TensorTable& at) const;
+  template <class T>
   void append_add(Program& program, int stream, int node, const TensorTable& at) const;
+  template <class T>
   void append_concat(Program& program, int stream, int node, const TensorTable& at) const;
+  template <class T>
   void append_elementwise(Program& program, int stream, int node, const TensorTable& at) const;
+  template <class T>
+  T* elements(const TensorTable& at, int node) const {
+    return reinterpret_cast<T*>(tensor(at, node));
+  }
 
   const DeviceNetwork& network_;
   const ChunkSpec spec_;

@@ -12,8 +12,7 @@ namespace qnudge::cuda {
 ChunkNeeds chunk_needs(const IntNetwork& network, const std::vector<int>& nodes, const std::vector<int>& gathered) {
   std::vector<std::size_t> bytes(network.nodes.size());
   for (std::size_t i = 0; i < bytes.size(); ++i) {
-    const bool is_float = static_cast<int>(i) == network.output && network.float_output();
-    bytes[i] = static_cast<std::size_t>(network.nodes[i].shape.size()) * (is_float ? sizeof(float) : 1);
+    bytes[i] = static_cast<std::size_t>(network.nodes[i].shape.size() * network.element_bytes(static_cast<int>(i)));
   }
   ChunkNeeds needs;
   std::vector<bool> outside(bytes.size(), true);
@@ -27,7 +26,7 @@ ChunkNeeds chunk_needs(const IntNetwork& network, const std::vector<int>& nodes,
   }
   const std::size_t arena = place_tensors(steps, bytes, outside, std::vector<bool>(bytes.size())).bytes;
   needs.row_bytes = std::max<std::int64_t>(1, static_cast<std::int64_t>(arena));
-  for (int i : gathered) needs.image_bytes += network.at(i).shape.size();
+  for (int i : gathered) needs.image_bytes += network.at(i).shape.size() * network.element_bytes(i);
   return needs;
 }
 

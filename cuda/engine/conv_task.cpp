@@ -17,7 +17,8 @@ std::string task_text(const ConvTask& task) {
                   w.stride_h, w.stride_w, w.dilation_h, w.dilation_w, w.pad_top, w.pad_left, w.pad_bottom, w.pad_right);
   if (g.groups != 1) text += fmt::format(" groups {}", g.groups);
   if (g.spread_h != 1 || g.spread_w != 1) text += fmt::format(" spread {},{}", g.spread_h, g.spread_w);
-  text += fmt::format(" {} [{},{}]", e.float_output ? "float" : "codes", e.low, e.high);
+  text += fmt::format(" {} [{},{}]", e.float_output ? "float" : task.half ? "halves" : "codes", e.low, e.high);
+  if (task.half && e.float_output) text += " of halves";
   if (e.addition) {
     text +=
         fmt::format(" + {} {} [{},{}]", e.addition->m_conv, e.addition->m_residual, e.addition->low, e.addition->high);

@@ -17,9 +17,12 @@ std::vector<ImageChunk> image_chunks(std::int64_t count, std::int64_t size) {
 }
 
 DeviceImages::DeviceImages(Device& device, const IntNetwork& network, const ImageSet& set)
-    : count_(set.count), image_size_(network.nodes.front().shape.size()), outputs_(network.output_size()) {
+    : count_(set.count),
+      image_bytes_(network.nodes.front().shape.size() * network.element_bytes(0)),
+      outputs_(network.output_size()) {
   check_image_set(network, set);
-  codes_ = {device, std::span(set.codes), "the images"};
+  const auto inputs = network.half() ? std::as_bytes(std::span(set.halves)) : std::as_bytes(std::span(set.codes));
+  inputs_ = {device, inputs, "the images"};
   labels_ = {device, std::span(set.labels), "the labels"};
   originals_ = {device, std::span(set.originals), "the samples that outputs are compared with"};
   if (set.reference_logits.empty()) return;

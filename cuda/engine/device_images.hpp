@@ -23,9 +23,8 @@ class DeviceImages : public ResidentImages {
   DeviceImages(Device& device, const IntNetwork& network, const ImageSet& set);
 
   std::int64_t count() const override { return count_; }
-  std::byte* codes(std::int64_t image) const {
-    return reinterpret_cast<std::byte*>(codes_.data()) + image * image_size_;
-  }
+  /// Codes or halves of the images from `image` on.
+  std::byte* inputs(std::int64_t image) const { return inputs_.data() + image * image_bytes_; }
   std::vector<std::int32_t> labels() const { return labels_.get(); }
   bool has_reference() const { return probability_.size() > 0; }
   bool reconstructs() const { return originals_.size() > 0; }
@@ -35,8 +34,8 @@ class DeviceImages : public ResidentImages {
   void check(FitnessKind fitness) const;
 
  private:
-  std::int64_t count_, image_size_, outputs_;
-  DeviceArray<std::int8_t> codes_;              // [count, HWC]
+  std::int64_t count_, image_bytes_, outputs_;
+  DeviceArray<std::byte> inputs_;               // [count, HWC]
   DeviceArray<std::int32_t> labels_;            // [count]
   DeviceArray<std::int32_t> probability_;       // [count, outputs] Q30
   DeviceArray<std::int64_t> negative_entropy_;  // [count] Q16

@@ -32,14 +32,23 @@ DeviceNetwork::DeviceNetwork(Device& device, const IntNetwork& network)
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     const FilterShape& filter = network_.layers[l].filter;
     const std::string& name = network_.layers[l].name;
-    layers_[l].codes = {device_, static_cast<std::size_t>(filter.size()), "the codes of layer '" + name + "'"};
+    const auto weights = static_cast<std::size_t>(filter.size());
+    if (network_.half()) {
+      layers_[l].halves = {device_, weights, "the filter of layer '" + name + "'"};
+    } else {
+      layers_[l].codes = {device_, weights, "the codes of layer '" + name + "'"};
+    }
     layers_[l].bias = {device_, static_cast<std::size_t>(filter.k), "the biases of layer '" + name + "'"};
     layers_[l].multiplier = {device_, static_cast<std::size_t>(filter.k), "the multipliers of layer '" + name + "'"};
     upload_layer(static_cast<int>(l));
   }
   for (std::size_t i = 0; i < network_.nodes.size(); ++i) {
     const IntNode& node = network_.nodes[i];
-    if (node.op == IntOp::lookup) tables_[i] = {device_, std::span(node.table), "the table of '" + node.name + "'"};
+    if (node.op == IntOp::lookup) {
+      const auto table =
+          network_.half() ? std::as_bytes(std::span(node.half_table)) : std::as_bytes(std::span(node.table));
+      tables_[i] = {device_, table, "the table of '" + node.name + "'"};
+    }
     if (node.op != IntOp::average_pool) continue;
     const std::vector<float> varying = qnudge::pool_multipliers(network_, node);
     if (!varying.empty()) pool_multipliers_[i] = {device_, std::span(varying), "the divisors of '" + node.name + "'"};
@@ -59,7 +68,11 @@ void DeviceNetwork::set_layer(int layer, const LayerParams& params) {
 void DeviceNetwork::upload_layer(int layer) {
   const LayerParams& params = network_.layer(layer).params;
   const DeviceLayer& resident = layers_[static_cast<std::size_t>(layer)];
-  resident.codes.set(params.codes);
+  if (network_.half()) {
+    resident.halves.set(half_filter(network_.layer(layer), params));
+  } else {
+    resident.codes.set(params.codes);
+  }
   resident.bias.set(std::vector<float>(params.bias.begin(), params.bias.end()));
   resident.multiplier.set(params.multiplier);
 }

@@ -10,9 +10,13 @@ namespace qnudge::cuda {
 
 /// Parameters of one layer in device memory.
 struct DeviceLayer {
-  DeviceArray<std::int8_t> codes;  ///< [K, R, S, C/G]
+  DeviceArray<std::int8_t> codes;  ///< [K, R, S, C/G]; empty with half activations
+  DeviceArray<Half> halves;        ///< the same as halves; empty without
   DeviceArray<float> bias;         ///< [K], the int32 biases as fp32
   DeviceArray<float> multiplier;   ///< [K]
+
+  /// Codes or halves.
+  const void* filter() const { return halves.size() > 0 ? static_cast<const void*>(halves.data()) : codes.data(); }
 };
 
 /// An integer network whose parameters live on a device.
@@ -25,7 +29,11 @@ class DeviceNetwork {
   Device& device() const { return device_; }
   const IntNetwork& description() const { return network_; }
   const DeviceLayer& layer(int l) const { return layers_[static_cast<std::size_t>(l)]; }
-  const std::int8_t* table(int node) const { return tables_[static_cast<std::size_t>(node)].data(); }
+  /// Of a look-up between elements of type T.
+  template <class T>
+  const T* table(int node) const {
+    return reinterpret_cast<const T*>(tables_[static_cast<std::size_t>(node)].data());
+  }
   /// [OH, OW], or nullptr where one multiplier serves all positions.
   const float* pool_multipliers(int node) const;
   /// Shape in which a node's bytes lie: for everything computed from a flattened tensor element by element this is the
@@ -40,7 +48,7 @@ class DeviceNetwork {
   Device& device_;
   IntNetwork network_;
   std::vector<DeviceLayer> layers_;
-  std::vector<DeviceArray<std::int8_t>> tables_;      // by node; empty but for look-ups
+  std::vector<DeviceArray<std::byte>> tables_;        // by node; empty but for look-ups
   std::vector<DeviceArray<float>> pool_multipliers_;  // by node; empty but for uneven average pools
   std::vector<Shape> physical_;
 };

@@ -36,20 +36,28 @@ EngineSearch::EngineSearch(const DeviceNetwork& network, int layer, std::shared_
   wide_bias_ = {device_, std::span<const float>(repeated(bias, population_.resident())), "the candidates' biases"};
   wide_multiplier_ = {device_, std::span<const float>(repeated(params.multiplier, population_.resident())),
                       "the candidates' multipliers"};
+  if (network.description().half()) {
+    const auto genes = static_cast<std::size_t>(network.description().layer(layer).filter.size());
+    wide_halves_ = {device_, genes * static_cast<std::size_t>(population_.resident()), "the candidates as halves"};
+  }
   fill_cache(engine);
   prepare_suffix();
 }
 
+std::int64_t EngineSearch::image_bytes(int node) const {
+  const IntNetwork& n = network_.description();
+  return n.at(node).shape.size() * n.element_bytes(node);
+}
+
 std::byte* EngineSearch::cached(std::size_t cut, std::int64_t image) const {
   const int node = plan_.cut[cut];
-  if (node == 0) return images_->codes(image);
-  return reinterpret_cast<std::byte*>(cache_[cut].data()) + image * network_.description().at(node).shape.size();
+  return node == 0 ? images_->inputs(image) : cache_[cut].data() + image * image_bytes(node);
 }
 
 void EngineSearch::fill_cache(const EngineOptions& engine) {
   const IntNetwork& n = network_.description();
   for (int node : plan_.cut) {
-    const std::int64_t bytes = node == 0 ? 0 : images_->count() * n.at(node).shape.size();
+    const std::int64_t bytes = node == 0 ? 0 : images_->count() * image_bytes(node);
     cache_.emplace_back(device_, static_cast<std::size_t>(bytes), "the cached output of '" + n.at(node).name + "'");
   }
   std::vector<int> external = plan_.cut;
@@ -60,7 +68,7 @@ void EngineSearch::fill_cache(const EngineOptions& engine) {
   TensorTable table = prefix.tensors(arena.get());
   Program program;
   for (const ImageChunk& chunk : image_chunks(images_->count(), size)) {
-    table.front() = images_->codes(chunk.first);
+    table.front() = images_->inputs(chunk.first);
     for (std::size_t c = 0; c < plan_.cut.size(); ++c) {
       table[static_cast<std::size_t>(plan_.cut[c])] = cached(c, chunk.first);
     }
@@ -79,8 +87,7 @@ void EngineSearch::prepare_suffix() {
                                                                .candidates = population_.resident(),
                                                                .searched = n.at(plan_.node).layer});
   std::size_t staged = 0;
-  for (int node : plan_.cut)
-    staged += aligned(static_cast<std::size_t>(memory_.chunk.images * n.at(node).shape.size()));
+  for (int node : plan_.cut) staged += aligned(static_cast<std::size_t>(memory_.chunk.images * image_bytes(node)));
   for (int s = 0; s < memory_.chunk.streams; ++s) {
     arenas_.push_back(device_.allocate(suffix_->arena_bytes(), "the candidates' activations"));
     staging_.push_back(device_.allocate(staged, "a chunk's inputs"));
@@ -91,7 +98,11 @@ void EngineSearch::prepare_suffix() {
 void EngineSearch::append_scores(Program& program, std::int32_t candidates, std::int64_t* fitness) const {
   program.add(0, FillBytes{fitness, 0, static_cast<std::size_t>(candidates) * sizeof(std::int64_t)});
   const auto streams = static_cast<std::int32_t>(arenas_.size());
-  const WideFilter wide{population_.filters(), wide_bias_.data(), wide_multiplier_.data()};
+  WideFilter wide{population_.filters(), wide_bias_.data(), wide_multiplier_.data()};
+  if (const auto weights = static_cast<std::int64_t>(wide_halves_.size()); weights > 0) {
+    program.add(0, ForEach{HalfCodes{population_.filters(), wide_halves_.data()}, weights});
+    wide.filters = wide_halves_.data();
+  }
   const auto round = std::make_shared<Program>();
   for (int s = 1; s < streams; ++s) round->add(0, Fork{s});
   ChunkCursor cursor{round_.data(), images_->count(), suffix_->spec().images, streams, 0};
@@ -111,7 +122,7 @@ void EngineSearch::append_scores(Program& program, std::int32_t candidates, std:
 void EngineSearch::append_gathers(Program& program, const ChunkCursor& cursor, TensorTable& table) const {
   std::byte* staged = staging_[static_cast<std::size_t>(cursor.stream)].get();
   for (std::size_t c = 0; c < plan_.cut.size(); ++c) {
-    const std::int64_t bytes = network_.description().at(plan_.cut[c]).shape.size();
+    const std::int64_t bytes = image_bytes(plan_.cut[c]);
     program.add(cursor.stream, ForEach{GatherChunk{reinterpret_cast<const std::int8_t*>(cached(c, 0)),
                                                    reinterpret_cast<std::int8_t*>(staged), cursor, bytes},
                                        cursor.size * bytes});

@@ -32,6 +32,7 @@ class EngineSearch : public RecordedSearch {
   PopulationState save() const override { return population_.save(); }
 
  private:
+  std::int64_t image_bytes(int node) const;
   std::byte* cached(std::size_t cut, std::int64_t image) const;
   void fill_cache(const EngineOptions& engine);
   void prepare_suffix();
@@ -47,7 +48,8 @@ class EngineSearch : public RecordedSearch {
   const ScoreRule rule_;
   DevicePopulation population_;
   DeviceArray<float> wide_bias_, wide_multiplier_;  // [P, K]
-  std::vector<DeviceArray<std::int8_t>> cache_;     // by cut: [count, HWC]; empty for the input itself
+  DeviceArray<Half> wide_halves_;                   // [P, genes] with half activations
+  std::vector<DeviceArray<std::byte>> cache_;       // by cut: [count, HWC]; empty for the input itself
   std::unique_ptr<ChunkProgram> suffix_;
   std::vector<Memory> arenas_, staging_;  // one per stream
   DeviceArray<std::int32_t> round_;       // of the loop over chunks

@@ -25,11 +25,12 @@ SearchMemory plan_search_memory(const IntNetwork& network, const LayerPlan& plan
                                 std::int64_t count, const ChunkLimits& limits) {
   const Layer& layer = network.layer(network.at(plan.node).layer);
   const ChunkNeeds needs = chunk_needs(network, searched_nodes(plan), plan.cut);
-  // A filter comes with fp32 biases and multipliers.
-  const std::int64_t genes = layer.filter.size(), filter = genes + 8 * layer.filter.k;
+  // A filter comes with fp32 biases and multipliers, and where that is what runs, as halves too.
+  const std::int64_t genes = layer.filter.size(), filter = genes * (network.half() ? 3 : 1) + 8 * layer.filter.k;
   SearchMemory fixed;
   fixed.parents = options.parents * genes;
-  for (int node : plan.cut) fixed.cache += node == 0 ? 0 : count * network.at(node).shape.size();
+  for (int node : plan.cut)
+    fixed.cache += node == 0 ? 0 : count * network.at(node).shape.size() * network.element_bytes(node);
   const auto available = static_cast<std::int64_t>(limits.bytes);
 
   const std::int32_t most = options.chunk > 0 ? std::min(options.chunk, options.offspring) : options.offspring;

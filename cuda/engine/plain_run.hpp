@@ -18,7 +18,7 @@ class PlainRun {
 
   /// Appends the nodes for the images from `first` on.
   void append(Program& program, const DeviceImages& images, std::int64_t first) {
-    table_.front() = images.codes(first);
+    table_.front() = images.inputs(first);
     program_.append(program, 0, arena_.get(), table_, {});
   }
   const ChunkProgram& nodes() const { return program_; }

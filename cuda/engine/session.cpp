@@ -9,6 +9,7 @@
 #include "layer_search.hpp"
 #include "plain_run.hpp"
 #include "qnudge/backend/layer_plan.hpp"
+#include "qnudge/backend/tap_sums.hpp"
 #include "qnudge/core/error.hpp"
 
 namespace qnudge::cuda {
@@ -80,23 +81,15 @@ std::vector<double> EngineSession::accumulator_means(int layer, const ImagesHand
   Program program;
   for (const ImageChunk& chunk : image_chunks(images.count(), size)) {
     run.append(program, images, chunk.first);
-    const auto* x = reinterpret_cast<const std::int8_t*>(run.nodes().tensor(run.table(), input));
-    program.add(0,
-                SumTaps{{x + chunk.skip * l.in.size(), sums.data(), l.in, l.out, l.filter, l.conv}, size - chunk.skip});
+    const auto sum = [&]<class T>(const T* x) {
+      return SumTaps{TapSums<T>{x + chunk.skip * l.in.size(), sums.data(), l.in, l.out, l.filter, l.conv},
+                     size - chunk.skip};
+    };
+    const std::byte* x = run.nodes().tensor(run.table(), input);
+    program.add(0, n.half() ? sum(reinterpret_cast<const Half*>(x)) : sum(reinterpret_cast<const std::int8_t*>(x)));
   }
   device_->run(program);
-  const std::vector<std::int64_t> tap_sums = sums.get();
-  std::vector<double> means;
-  for (std::int64_t k = 0; k < l.filter.k; ++k) {
-    const std::int64_t group = k / (l.filter.k / l.conv.groups);
-    std::int64_t sum = 0;
-    for (std::int64_t j = 0; j < l.filter.taps(); ++j) {
-      sum += l.params.codes[static_cast<std::size_t>(k * l.filter.taps() + j)] *
-             tap_sums[static_cast<std::size_t>(group * l.filter.taps() + j)];
-    }
-    means.push_back(static_cast<double>(sum) / static_cast<double>(images.count() * l.out.h * l.out.w));
-  }
-  return means;
+  return means_of_tap_sums(n, l, sums.get(), images.count() * l.out.h * l.out.w);
 }
 
 void EngineSession::visit_tensors(const ImagesHandle& handle, const TensorVisitor& visitor) {
@@ -112,7 +105,7 @@ void EngineSession::visit_tensors(const ImagesHandle& handle, const TensorVisito
     run.append(program, images, chunk.first);
     device_->run(program);
     for (int i : nodes) {
-      const std::int64_t bytes = n.at(i).shape.size() * (i == n.output && n.float_output() ? 4 : 1);
+      const std::int64_t bytes = n.at(i).shape.size() * n.element_bytes(i);
       std::vector<std::uint8_t> part(static_cast<std::size_t>((size - chunk.skip) * bytes));
       device_->download(part.data(), run.nodes().tensor(run.table(), i) + chunk.skip * bytes, part.size());
       auto& tensor = tensors[static_cast<std::size_t>(i)];
@@ -131,17 +124,20 @@ std::unique_ptr<LayerSearch> EngineSession::prepare(int layer, const ImagesHandl
 }
 
 GramSums EngineSession::gram_sums(int layer, const ImagesHandle& handle, const LayerTargets& targets) {
+  require_codes(network_.description());
   return device_gram_sums(network_, layer, images_of(handle), targets, options_);
 }
 
 std::unique_ptr<LayerSearch> EngineSession::prepare_channels(int layer, const ImagesHandle& handle,
                                                              const LayerTargets& targets, const ChannelOptions& options,
                                                              std::span<const std::int16_t> residual_targets) {
+  require_codes(network_.description());
   return std::make_unique<EngineChannelSearch>(network_, layer, images_of(handle), targets, options, residual_targets,
                                                options_);
 }
 
 std::unique_ptr<LayerSearch> EngineSession::prepare_gram(int layer, GramForm form, const GramOptions& options) {
+  require_codes(network_.description());
   return std::make_unique<EngineGramSearch>(network_, layer, form, options);
 }
 

@@ -74,7 +74,7 @@ class Trial {
       QNUDGE_CUDA_CHECK(
           cudaMemcpyAsync(to->get(), from->data(), from->size() * sizeof(float), cudaMemcpyHostToDevice, stream));
     }
-    launch(plain_conv(task_, pointers(wanted_)), outputs_, stream);
+    launch(plain_conv<std::int8_t>(task_, pointers(wanted_)), outputs_, stream);
     check_stopped(cudaStreamSynchronize(stream));
   }
 

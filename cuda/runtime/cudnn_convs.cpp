@@ -3,6 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "check.hpp"
 #include "launch.hpp"
 #include "qnudge/cuda/device.hpp"
 #include "qnudge/cuda/phases.hpp"
@@ -14,7 +17,11 @@ std::size_t aligned_count(std::int64_t elements, std::size_t size) {
   return aligned(static_cast<std::size_t>(elements) * size);
 }
 
-/// All candidates in one plan, or one candidate after the other into slices of the output.
+const void* advanced(const void* p, std::int64_t bytes) {
+  return p == nullptr ? nullptr : static_cast<const std::byte*>(p) + bytes;
+}
+
+/// All candidates in one plan, or one candidate at a time into slices of the output, on parallel branches.
 class CudnnConv : public DeviceConv {
  public:
   CudnnConv(std::shared_ptr<const CudnnHandles> handles, std::shared_ptr<const ConvPlan> plan, const ConvTask& task,
@@ -22,57 +29,86 @@ class CudnnConv : public DeviceConv {
       : handles_(std::move(handles)),
         plan_(std::move(plan)),
         filter_(task.filter),
-        half_(form.half),
+        widens_(form.half),
         inputs_(task.images * task.in.size() * (task.role == ConvRole::shared ? task.candidates : 1)),
         weights_(task.filter.size() * (task.role == ConvRole::wide ? task.candidates : 1)),
         slices_(form.split == ConvForm::Split::candidates ? task.candidates : 1),
-        element_(task.epilogue.float_output ? 4 : 1),
+        operand_(form.half ? 2 : operand_bytes(task)),
+        residual_(operand_bytes(task)),
+        output_(output_bytes(task)),
         description_(fmt::format("cuDNN, {}, {}", plan_->description(), form_text(form))) {}
 
   std::size_t workspace_bytes() const override {
-    return plan_->workspace_bytes() + (half_ ? x_bytes() + aligned_count(weights_, 2) : 0);
+    return static_cast<std::size_t>(lanes()) * aligned(plan_->workspace_bytes()) + widened_bytes();
   }
   bool vendor() const override { return true; }
   const std::string& description() const override { return description_; }
 
   void enqueue(const ConvPointers& at, int stream_index, cudaStream_t stream) const override {
-    const cudnnHandle_t handle = handles_->on(stream_index, stream);
     ConvPointers whole = at;
-    if (half_) widen(whole, stream);
+    if (widens_) widen(whole, stream);
+    fork(stream_index, stream);
     for (std::int64_t p = 0; p < slices_; ++p) {
+      const std::int64_t lane = p % lanes();
       ConvPointers slice = whole;
-      slice.w += p * filter_.size() * (half_ ? 2 : 1);
+      slice.w = advanced(whole.w, p * filter_.size() * operand_);
       slice.bias += p * filter_.k;
       slice.multiplier += p * filter_.k;
-      slice.y = static_cast<std::byte*>(at.y) + p * filter_.k * element_;
-      if (at.residual != nullptr) slice.residual += p * filter_.k;
-      plan_->execute(handle, slice);
+      slice.y = static_cast<std::byte*>(at.y) + p * filter_.k * output_;
+      slice.residual = advanced(at.residual, p * filter_.k * residual_);
+      slice.workspace =
+          static_cast<std::byte*>(whole.workspace) + static_cast<std::size_t>(lane) * aligned(plan_->workspace_bytes());
+      plan_->execute(handle_of(lane, stream_index, stream), slice);
     }
+    join(stream_index, stream);
   }
 
  private:
+  /// Slices in flight: the stream's own and its branches.
+  std::int64_t lanes() const { return std::min<std::int64_t>(slices_, CudnnHandles::kBranches + 1); }
+  cudnnHandle_t handle_of(std::int64_t lane, int index, cudaStream_t stream) const {
+    return lane == 0 ? handles_->on(index, stream) : handles_->branch(index, static_cast<int>(lane) - 1).handle;
+  }
+  void fork(int index, cudaStream_t stream) const {
+    for (int b = 0; b < lanes() - 1; ++b) {
+      const Branch& branch = handles_->branch(index, b);
+      QNUDGE_CUDA_CHECK(cudaEventRecord(branch.begun.get(), stream));
+      QNUDGE_CUDA_CHECK(cudaStreamWaitEvent(branch.stream.get(), branch.begun.get(), 0));
+    }
+  }
+  void join(int index, cudaStream_t stream) const {
+    for (int b = 0; b < lanes() - 1; ++b) {
+      const Branch& branch = handles_->branch(index, b);
+      QNUDGE_CUDA_CHECK(cudaEventRecord(branch.ended.get(), branch.stream.get()));
+      QNUDGE_CUDA_CHECK(cudaStreamWaitEvent(stream, branch.ended.get(), 0));
+    }
+  }
+
   std::size_t x_bytes() const { return aligned_count(inputs_, 2); }
+  std::size_t widened_bytes() const { return widens_ ? x_bytes() + aligned_count(weights_, 2) : 0; }
   /// x and w <- copies as half at the head of the workspace.
   void widen(ConvPointers& at, cudaStream_t stream) const {
     std::byte* const space = static_cast<std::byte*>(at.workspace);
-    auto* const x = reinterpret_cast<std::uint16_t*>(space);
-    auto* const w = reinterpret_cast<std::uint16_t*>(space + x_bytes());
-    launch(HalfCodes{at.x, x}, inputs_, stream);
-    launch(HalfCodes{at.w, w}, weights_, stream);
-    at.x = reinterpret_cast<const std::int8_t*>(x);
-    at.w = reinterpret_cast<const std::int8_t*>(w);
-    at.workspace = space + x_bytes() + aligned_count(weights_, 2);
+    auto* const x = reinterpret_cast<Half*>(space);
+    auto* const w = reinterpret_cast<Half*>(space + x_bytes());
+    launch(HalfCodes{static_cast<const std::int8_t*>(at.x), x}, inputs_, stream);
+    launch(HalfCodes{static_cast<const std::int8_t*>(at.w), w}, weights_, stream);
+    at.x = x;
+    at.w = w;
+    at.workspace = space + widened_bytes();
   }
 
   const std::shared_ptr<const CudnnHandles> handles_;
   const std::shared_ptr<const ConvPlan> plan_;
   const FilterShape filter_;
-  const bool half_;
-  const std::int64_t inputs_, weights_, slices_, element_;
+  const bool widens_;  ///< codes are turned into halves first
+  const std::int64_t inputs_, weights_, slices_;
+  const std::int64_t operand_, residual_, output_;  ///< bytes of an element
   const std::string description_;
 };
 
-/// A transposed convolution: filters rearranged by phase, then one plan once per phase.
+/// A transposed convolution between elements of type T: filters rearranged by phase, then one plan once per phase.
+template <class T>
 class CudnnPhases : public DeviceConv {
  public:
   CudnnPhases(std::shared_ptr<const CudnnHandles> handles, std::shared_ptr<const ConvPlan> plan, const ConvTask& task)
@@ -83,7 +119,7 @@ class CudnnPhases : public DeviceConv {
                    task.filter.k, task.filter.c},
         pixel_(task.candidates * task.filter.k),
         row_(task.out.w * pixel_),
-        element_(task.epilogue.float_output ? 4 : 1),
+        output_(output_bytes(task)),
         description_(fmt::format("cuDNN, {}, {} phases", plan_->description(), phases_.count())) {}
 
   std::size_t workspace_bytes() const override { return filter_bytes() + plan_->workspace_bytes(); }
@@ -91,30 +127,30 @@ class CudnnPhases : public DeviceConv {
   const std::string& description() const override { return description_; }
 
   void enqueue(const ConvPointers& at, int stream_index, cudaStream_t stream) const override {
-    PhaseFilter rearrange = rearrange_;
-    rearrange.from = at.w;
-    rearrange.to = static_cast<std::int8_t*>(at.workspace);
+    PhaseFilter<T> rearrange = rearrange_;
+    rearrange.from = static_cast<const T*>(at.w);
+    rearrange.to = static_cast<T*>(at.workspace);
     launch(rearrange, stream);
     const cudnnHandle_t handle = handles_->on(stream_index, stream);
     for (std::int64_t phase = 0; phase < phases_.count(); ++phase) {
       const std::int64_t offset = phase / phases_.w.phases * row_ + phase % phases_.w.phases * pixel_;
       ConvPointers part = at;
       part.w = rearrange.to + phase * rearrange.phase_size();
-      part.y = static_cast<std::byte*>(at.y) + offset * element_;
-      if (at.residual != nullptr) part.residual += offset;
+      part.y = static_cast<std::byte*>(at.y) + offset * output_;
+      part.residual = advanced(at.residual, offset * static_cast<std::int64_t>(sizeof(T)));
       part.workspace = static_cast<std::byte*>(at.workspace) + filter_bytes();
       plan_->execute(handle, part);
     }
   }
 
  private:
-  std::size_t filter_bytes() const { return aligned(static_cast<std::size_t>(rearrange_.size())); }
+  std::size_t filter_bytes() const { return aligned(static_cast<std::size_t>(rearrange_.size()) * sizeof(T)); }
 
   const std::shared_ptr<const CudnnHandles> handles_;
   const std::shared_ptr<const ConvPlan> plan_;
   const Phases phases_;
-  const PhaseFilter rearrange_;
-  const std::int64_t pixel_, row_, element_;
+  const PhaseFilter<T> rearrange_;
+  const std::int64_t pixel_, row_, output_;
   const std::string description_;
 };
 
@@ -125,7 +161,17 @@ CudnnHandles::CudnnHandles(const Cudnn& api, int streams) : api_(api), handles_(
 }
 
 CudnnHandles::~CudnnHandles() {
+  for (const Branch& branch : branches_) api_.destroy(branch.handle);
   for (cudnnHandle_t handle : handles_) api_.destroy(handle);
+}
+
+void CudnnHandles::add_branches() {
+  while (branches_.size() < handles_.size() * kBranches) {
+    Branch branch{nullptr, make_stream(), make_event(), make_event()};
+    check_cudnn(api_, api_.create(&branch.handle), "a handle");
+    branches_.push_back(std::move(branch));
+    check_cudnn(api_, api_.set_stream(branches_.back().handle, branches_.back().stream.get()), "a stream");
+  }
 }
 
 cudnnHandle_t CudnnHandles::on(int index, cudaStream_t stream) const {
@@ -134,11 +180,15 @@ cudnnHandle_t CudnnHandles::on(int index, cudaStream_t stream) const {
   return handle;
 }
 
-std::shared_ptr<const DeviceConv> make_cudnn_conv(std::shared_ptr<const CudnnHandles> handles,
+std::shared_ptr<const DeviceConv> make_cudnn_conv(const std::shared_ptr<CudnnHandles>& handles,
                                                   std::shared_ptr<const ConvPlan> plan, const ConvTask& task,
                                                   const ConvForm& form) {
-  if (form == ConvForm::phases) return std::make_shared<CudnnPhases>(std::move(handles), std::move(plan), task);
-  return std::make_shared<CudnnConv>(std::move(handles), std::move(plan), task, form);
+  if (form == ConvForm::phases && task.half) return std::make_shared<CudnnPhases<Half>>(handles, std::move(plan), task);
+  if (form == ConvForm::phases) {
+    return std::make_shared<CudnnPhases<std::int8_t>>(handles, std::move(plan), task);
+  }
+  if (form.split == ConvForm::Split::candidates) handles->add_branches();
+  return std::make_shared<CudnnConv>(handles, std::move(plan), task, form);
 }
 
 }  // namespace qnudge::cuda

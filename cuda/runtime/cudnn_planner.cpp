@@ -48,7 +48,7 @@ class CudnnPlanner : public ConvPlanner {
 
  private:
   std::shared_ptr<const DeviceConv> by_cudnn(const ConvTask& task, const ConvForm& form, std::string& refusals) {
-    if (autotune_) {
+    if (autotune_ && !task.half) {  // engines round sums of halves differently, and tuning must not change a result
       if (auto tuned = by_tuning(task, form)) return tuned;
     }
     const std::string key = fmt::format("{} {}", task_text(task), form_text(form));
@@ -92,7 +92,7 @@ class CudnnPlanner : public ConvPlanner {
   }
 
   const Cudnn& api_;
-  const std::shared_ptr<const CudnnHandles> handles_;
+  const std::shared_ptr<CudnnHandles> handles_;
   const PlanTarget target_;
   PlanStore store_;
   const bool autotune_;

@@ -33,7 +33,8 @@ __global__ void __launch_bounds__(kThreads) for_each_drawing_kernel(std::int64_t
   }
 }
 
-__global__ void __launch_bounds__(kThreads) sum_taps_kernel(std::int64_t count, TapSums op) {
+template <class T>
+__global__ void __launch_bounds__(kThreads) sum_taps_kernel(std::int64_t count, TapSums<T> op) {
   const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * kThreads;
   for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < count; i += stride) {
     atomicAdd(reinterpret_cast<unsigned long long*>(op.sum + i % op.taps()), static_cast<unsigned long long>(op(i)));
@@ -60,7 +61,7 @@ template <class Op>
 void launch_op(const Op& op, std::int64_t count, cudaStream_t stream) {
   if constexpr (requires { op.pack(count); }) {
     if (op.packable(count)) {
-      const std::int64_t packs = count / CodePack::kSize;
+      const std::int64_t packs = count / Op::kPack;
       for_each_pack_kernel<<<blocks_for(packs), kThreads, 0, stream>>>(packs, op);
       return;
     }
@@ -70,7 +71,12 @@ void launch_op(const Op& op, std::int64_t count, cudaStream_t stream) {
 
 }  // namespace
 
-void launch(const PlainConv& op, std::int64_t count, cudaStream_t stream) {
+void launch(const PlainConv<std::int8_t>& op, std::int64_t count, cudaStream_t stream) {
+  launch_op(op, count, stream);
+  QNUDGE_CUDA_CHECK(cudaGetLastError());
+}
+
+void launch(const PlainConv<Half>& op, std::int64_t count, cudaStream_t stream) {
   launch_op(op, count, stream);
   QNUDGE_CUDA_CHECK(cudaGetLastError());
 }
@@ -96,7 +102,12 @@ void launch(const HalfCodes& op, std::int64_t count, cudaStream_t stream) {
   QNUDGE_CUDA_CHECK(cudaGetLastError());
 }
 
-void launch(const PhaseFilter& op, cudaStream_t stream) {
+void launch(const PhaseFilter<std::int8_t>& op, cudaStream_t stream) {
+  launch_op(op, op.size(), stream);
+  QNUDGE_CUDA_CHECK(cudaGetLastError());
+}
+
+void launch(const PhaseFilter<Half>& op, cudaStream_t stream) {
   launch_op(op, op.size(), stream);
   QNUDGE_CUDA_CHECK(cudaGetLastError());
 }
@@ -118,8 +129,12 @@ void launch(const ForEachDrawing& command, cudaStream_t stream) {
 }
 
 void launch(const SumTaps& command, cudaStream_t stream) {
-  const std::int64_t count = command.images * command.op.taps();
-  sum_taps_kernel<<<blocks_for(count), kThreads, 0, stream>>>(count, command.op);
+  std::visit(
+      [&](const auto& op) {
+        const std::int64_t count = command.images * op.taps();
+        sum_taps_kernel<<<blocks_for(count), kThreads, 0, stream>>>(count, op);
+      },
+      command.op);
   QNUDGE_CUDA_CHECK(cudaGetLastError());
 }
 

@@ -6,7 +6,6 @@
 #include <cstddef>
 
 #include "qnudge/cuda/commands.hpp"
-#include "qnudge/kernels/half_codes.hpp"
 #include "qnudge/kernels/phase_filter.hpp"
 
 /// Kernels of the commands. Each call enqueues on `stream` and returns; Error(kind device) if the launch is refused.
@@ -24,8 +23,10 @@ struct RandomCodes {
   }
 };
 
-void launch(const PlainConv& op, std::int64_t count, cudaStream_t stream);
-void launch(const PhaseFilter& op, cudaStream_t stream);
+void launch(const PlainConv<std::int8_t>& op, std::int64_t count, cudaStream_t stream);
+void launch(const PlainConv<Half>& op, std::int64_t count, cudaStream_t stream);
+void launch(const PhaseFilter<std::int8_t>& op, cudaStream_t stream);
+void launch(const PhaseFilter<Half>& op, cudaStream_t stream);
 void launch(const RandomCodes& op, std::int64_t count, cudaStream_t stream);
 void launch(const HalfCodes& op, std::int64_t count, cudaStream_t stream);
 void launch(const ForEach& command, cudaStream_t stream);

@@ -15,7 +15,7 @@ class PlainDeviceConv : public DeviceConv {
   bool vendor() const override { return false; }
   const std::string& description() const override { return description_; }
   void enqueue(const ConvPointers& at, int, cudaStream_t stream) const override {
-    launch(plain_conv(task_, at), output_elements(task_), stream);
+    with_plain_conv(task_, at, [&](const auto& op) { launch(op, output_elements(task_), stream); });
   }
 
  private:

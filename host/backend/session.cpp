@@ -3,6 +3,10 @@
 #include "qnudge/core/error.hpp"
 
 namespace qnudge {
+
+void require_codes(const IntNetwork& network) {
+  require(!network.half(), ErrorKind::internal, "channels are fitted to 8-bit codes, and the activations are halves");
+}
 namespace {
 
 [[noreturn]] void refuse(const char* what) {

@@ -56,6 +56,33 @@ Subject load_subject(const CheckOptions& options) {
   return subject;
 }
 
+using Names = std::pair<std::string, std::string>;
+
+/// One sentence about the first byte that differs; empty if none does.
+std::string compare_bytes(const Subject& subject, const Tensors& expected, const Tensors& found, const Names& names,
+                          Json& json) {
+  const auto difference = first_difference(subject.network, expected, found, subject.images.count);
+  if (!difference) return {};
+  const IntNode& node = subject.network.at(difference->node);
+  json["equal"] = false;
+  json["differences"][names.second] = difference_json(node, *difference);
+  return difference_text(node, *difference, names.first, names.second);
+}
+
+/// One sentence about how far halves are apart.
+std::string compare_halves(const Subject& subject, const Tensors& expected, const Tensors& found, const Names& names,
+                           Json& json) {
+  const Deviation deviation = largest_deviation(subject.network, expected, found, subject.images.count);
+  const std::string& node = subject.network.at(deviation.node).name;
+  const bool within = deviation.share <= kHalfTolerance;
+  if (!within) json["equal"] = false;
+  json["deviations"][names.second] = {{"node", node}, {"share", deviation.share}, {"tolerance", kHalfTolerance}};
+  return fmt::format(
+      "{} and {} {}: in node '{}' they are {:.2g} of its largest value apart ({:.2g} is allowed), {} images\n",
+      names.first, names.second, within ? "agree" : "differ", node, deviation.share, kHalfTolerance,
+      subject.images.count);
+}
+
 int run_check(const CheckOptions& options, Terminal& terminal, const OutputOptions& output) {
   require(options.backends.size() >= 2, ErrorKind::usage, "--backends: one backend; a comparison needs at least two");
   std::vector<std::unique_ptr<Backend>> backends;
@@ -76,12 +103,8 @@ int run_check(const CheckOptions& options, Terminal& terminal, const OutputOptio
   std::string text;
   for (std::size_t b = 1; b < backends.size(); ++b) {
     const Tensors found = tensors_of(*backends[b], subject.network, subject.images);
-    const auto difference = first_difference(subject.network, expected, found, subject.images.count);
-    if (!difference) continue;
-    const IntNode& node = subject.network.at(difference->node);
-    text += difference_text(node, *difference, options.backends.front(), options.backends[b]);
-    json["equal"] = false;
-    json["differences"][options.backends[b]] = difference_json(node, *difference);
+    text += (subject.network.half() ? compare_halves : compare_bytes)(
+        subject, expected, found, {options.backends.front(), options.backends[b]}, json);
   }
   if (text.empty()) {
     text = fmt::format("{}: equal in all {} tensors, {} bytes, {} images\n", fmt::join(options.backends, ", "),

@@ -5,6 +5,7 @@
 #include "qnudge/cli/run_context.hpp"
 #include "qnudge/report/format.hpp"
 #include "qnudge/report/table.hpp"
+#include "qnudge/search/setup.hpp"
 
 namespace qnudge {
 namespace {
@@ -12,7 +13,7 @@ namespace {
 std::string sensitivity_text(const Sensitivity& sensitivity, const Config& config) {
   const bool series = config.data.is_series();
   std::string text = fmt::format("One layer alone at {} bits, the others at {}; {}, least sensitive first\n\n",
-                                 config.search.sensitivity_bits, config.quant.rest_bits,
+                                 config.search.sensitivity_bits, rest_bits(config.quant),
                                  series ? "squared error on calibration windows" : "top-1 on calibration images");
   TextTable table({{"rank"}, {"layer", TextTable::Align::left}, {series ? "squared error" : "top-1"}, {"n"}});
   for (std::size_t i = 0; i < sensitivity.entries.size(); ++i) {
@@ -33,7 +34,7 @@ int run_sensitivity(const RunOptions& options, Terminal& terminal, const OutputO
           [&](TuneObserver& observer) { sensitivity = analyse_sensitivity(run.request, observer); });
   const Config& config = run.request.config;
   if (output.json) {
-    terminal.out() << sensitivity_json(sensitivity, config.search.sensitivity_bits, config.quant.rest_bits);
+    terminal.out() << sensitivity_json(sensitivity, config.search.sensitivity_bits, rest_bits(config.quant));
   } else {
     terminal.out() << sensitivity_text(sensitivity, config)
                    << fmt::format("\nwritten to {}/sensitivity.json\n", config.out);

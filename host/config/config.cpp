@@ -93,6 +93,19 @@ void check_preprocessing(const Source& source, const DataConfig& data) {
           data.resize, data.crop);
 }
 
+/// Descent, channel and gram fit 8-bit codes.
+void check_half(const Config& config, const Source& source) {
+  if (config.quant.activations != "half") return;
+  const SearchConfig& search = config.search;
+  require(search.strategy == "layer" || search.strategy == "none", ErrorKind::usage,
+          "{}: '{}' is for int8 activations; half activations go with 'layer' or 'none' (recipe 'paper' sets 'layer')",
+          source.where("search.strategy"), search.strategy);
+  require(search.start != "descent", ErrorKind::usage,
+          "{}: 'descent' is for int8 activations; half activations go with 'nearest' or 'bias' (recipe 'paper' sets "
+          "'nearest')",
+          source.where("search.start"));
+}
+
 /// What no single key can say.
 void check_consistency(const Config& config, const Source& source) {
   const DataConfig& data = config.data;
@@ -111,6 +124,7 @@ void check_consistency(const Config& config, const Source& source) {
   require(config.search.rate_end == 0 || config.search.strategy == "channel", ErrorKind::usage,
           "{}: strategy '{}' keeps its rate; only 'channel' lets it fall, leave it out",
           source.where("search.rate_end"), config.search.strategy);
+  check_half(config, source);
   if (config.protocol == "paper") return;
   for (const std::string& file : data.test_images) {
     const auto& train = data.train_images;

@@ -86,14 +86,19 @@ void describe(Visitor& v, GridConfig& g) {
 template <class Visitor>
 void describe(Visitor& v, QuantConfig& q) {
   using enum Role;
-  v.choice({"activations", optional, "arithmetic between the layers"}, q.activations, {"int8"});
+  v.choice({"activations", optional,
+            "between the layers: 8-bit codes, or IEEE half with only the weights quantised (strategies layer and none, "
+            "starts nearest and bias)"},
+           q.activations, {"int8", "half"});
   v.choice({"activation_range", optional,
             "activation scales cover the largest value seen, or minimise the squared error and let it saturate"},
            q.activation_range, {"max", "mse"});
   v.choice({"batch_norm", optional, "kept apart from the weights as gain and shift, or folded into them"}, q.batch_norm,
            {"separate", "fold"});
   v.object({"grid", optional, "grid of every layer without one of its own"}, q.grid);
-  v.integer({"rest_bits", optional, "width of the layers that sensitivity analysis or a budget leaves alone"},
+  v.integer({"rest_bits", optional,
+             "width of the layers that sensitivity analysis or a budget leaves alone; "
+             "half activations: they stay halves"},
             q.rest_bits, 2, 8);
   v.objects({"layers", optional, "grids by node name"}, q.layers, q.grid);
 }

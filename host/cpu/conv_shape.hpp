@@ -7,19 +7,13 @@
 
 #include "qnudge/core/error.hpp"
 #include "qnudge/cpu/conv_kernel.hpp"
+#include "qnudge/kernels/unspread.hpp"
 
 /// Geometry that the host's convolution kernels share.
 namespace qnudge {
 
 inline std::size_t align64(std::size_t bytes) {
   return (bytes + 63) / 64 * 64;
-}
-
-/// Index before spreading of position `at` on an axis spread by `spread`; -1 in the padding and between inputs.
-inline std::int64_t unspread(std::int64_t at, std::int64_t spread, std::int64_t extent) {
-  if (at < 0 || at % spread != 0) return -1;
-  const std::int64_t index = at / spread;
-  return index < extent ? index : -1;
 }
 
 /// Input row under filter row `r` at output row `oy`; -1 where that tap reads a zero.

@@ -41,11 +41,15 @@ class HostBackend : public Backend {
 
   std::unique_ptr<Session> open(const IntNetwork& network) override {
     const std::int64_t tile = options_.tile > 0 ? options_.tile : choose_tile(network);
-    return std::make_unique<HostSession>(network, options_.vendor_kernels ? make_best_kernel : make_own_kernel,
-                                         threads_, tile);
+    return std::make_unique<HostSession>(network, kernels(network), threads_, tile);
   }
 
  private:
+  KernelFactory kernels(const IntNetwork& network) const {
+    if (network.half()) return options_.vendor_kernels ? make_half_kernel : make_plain_half_kernel;
+    return options_.vendor_kernels ? make_best_kernel : make_own_kernel;
+  }
+
   const HostOptions options_;
   const int threads_;
 };

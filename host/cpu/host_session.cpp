@@ -2,7 +2,7 @@
 #include "host_session.hpp"
 
 #include <algorithm>
-#include <cstring>
+#include <functional>
 #include <numeric>
 
 #include "channel_search.hpp"
@@ -11,7 +11,9 @@
 #include "layer_search.hpp"
 #include "parallel.hpp"
 #include "qnudge/backend/layer_plan.hpp"
+#include "qnudge/backend/tap_sums.hpp"
 #include "qnudge/core/error.hpp"
+#include "qnudge/kernels/candidates.hpp"
 
 namespace qnudge {
 namespace {
@@ -52,24 +54,30 @@ PreparedLayer HostSession::prepare_layer(int layer, ConvMode mode) const {
   prepared.kernel = kernels_(conv_problem(network_, l, tile_, nonnegative_[static_cast<std::size_t>(input)]), mode,
                              l.params.multiplier);
   prepared.packed = AlignedBuffer(prepared.kernel->packed_bytes());
-  const AlignedBuffer scratch(prepared.kernel->scratch_bytes());
-  prepared.kernel->pack(l.params.codes.data(), prepared.packed.data(), scratch.data());
-  prepared.bias = l.params.bias;
+  pack(l, prepared);
   return prepared;
+}
+
+void HostSession::pack(const Layer& layer, PreparedLayer& prepared) const {
+  const AlignedBuffer scratch(prepared.kernel->scratch_bytes());
+  if (layer.params.bits == kHalfBits) {
+    prepared.kernel->pack(half_filter(layer, layer.params).data(), prepared.packed.data(), scratch.data());
+  } else {
+    prepared.kernel->pack(layer.params.codes.data(), prepared.packed.data(), scratch.data());
+  }
+  prepared.bias = layer.params.bias;
 }
 
 void HostSession::set_layer(int layer, const LayerParams& params) {
   Layer& l = network_.layer(layer);
   const bool same_kernel = params.multiplier == l.params.multiplier;
   l.params = params;
-  if (!same_kernel) {
-    layers_[static_cast<std::size_t>(layer)] = prepare_layer(layer, ConvMode::codes);
-    return;
-  }
   PreparedLayer& prepared = layers_[static_cast<std::size_t>(layer)];
-  const AlignedBuffer scratch(prepared.kernel->scratch_bytes());
-  prepared.kernel->pack(params.codes.data(), prepared.packed.data(), scratch.data());
-  prepared.bias = params.bias;
+  if (same_kernel) {
+    pack(l, prepared);
+  } else {
+    prepared = prepare_layer(layer, ConvMode::codes);
+  }
 }
 
 ImagesHandle HostSession::upload(const ImageSet& images) {
@@ -114,6 +122,7 @@ Evaluation HostSession::evaluate(const ImagesHandle& handle) {
 
 std::vector<double> HostSession::accumulator_means(int layer, const ImagesHandle& handle) {
   const auto& images = dynamic_cast<const HostImages&>(*handle);
+  if (network_.half()) return half_accumulator_means(layer, images);
   const Layer& l = network_.layer(layer);
   const LayerPlan plan = make_layer_plan(network_, layer);
   const int input = network_.at(l.node).inputs[0];
@@ -130,8 +139,8 @@ std::vector<double> HostSession::accumulator_means(int layer, const ImagesHandle
     program.run(context);
     const AlignedBuffer scratch(accumulate.kernel->scratch_bytes());
     const AlignedBuffer output(static_cast<std::size_t>(tile_ * positions * channels) * sizeof(std::int32_t));
-    accumulate.kernel->run(reinterpret_cast<const std::int8_t*>(program.output(context, input)),
-                           accumulate.packed.data(), accumulate.bias.data(), output.data(), scratch.data());
+    accumulate.kernel->run(program.output(context, input), accumulate.packed.data(), accumulate.bias.data(),
+                           output.data(), scratch.data());
     const auto* acc = reinterpret_cast<const std::int32_t*>(output.data());
     auto& sum = sums[static_cast<std::size_t>(thread)];
     for (std::int64_t p = 0; p < images.images_in(tile) * positions; ++p) {
@@ -147,6 +156,31 @@ std::vector<double> HostSession::accumulator_means(int layer, const ImagesHandle
   return means;
 }
 
+/// From sums of inputs, which are exact in any order, as those of products in fp32 are not.
+std::vector<double> HostSession::half_accumulator_means(int layer, const HostImages& images) const {
+  const Layer& l = network_.layer(layer);
+  const LayerPlan plan = make_layer_plan(network_, layer);
+  const TileProgram program(network_, layers_, plan.prefix, {0}, plan.cut, tile_);
+  std::vector<TileContext> contexts = make_contexts(program, threads_);
+  const auto taps = static_cast<std::size_t>(l.conv.groups * l.filter.taps());
+  std::vector<std::vector<std::int64_t>> sums(static_cast<std::size_t>(threads_), std::vector<std::int64_t>(taps));
+  parallel_for(threads_, images.tiles(), [&](int thread, std::int64_t tile) {
+    TileContext& context = contexts[static_cast<std::size_t>(thread)];
+    program.set_external(context, 0, images.tile_bytes(tile));
+    program.run(context);
+    auto& sum = sums[static_cast<std::size_t>(thread)];
+    const auto* x = reinterpret_cast<const Half*>(program.output(context, network_.at(l.node).inputs[0]));
+    const TapSums<Half> op{x, nullptr, l.in, l.out, l.filter, l.conv};
+    for (std::int64_t i = 0; i < images.images_in(tile) * op.taps(); ++i) {
+      sum[static_cast<std::size_t>(i) % taps] += op(i);
+    }
+  });
+  for (const auto& part : std::span(sums).subspan(1)) {
+    std::transform(part.begin(), part.end(), sums[0].begin(), sums[0].begin(), std::plus<>{});
+  }
+  return means_of_tap_sums(network_, l, sums[0], images.count() * l.out.h * l.out.w);
+}
+
 void HostSession::visit_tensors(const ImagesHandle& handle, const TensorVisitor& visitor) {
   const auto& images = dynamic_cast<const HostImages&>(*handle);
   const std::vector<int> nodes = all_nodes(network_);
@@ -157,8 +191,7 @@ void HostSession::visit_tensors(const ImagesHandle& handle, const TensorVisitor&
     program.set_external(context, 0, images.tile_bytes(tile));
     program.run(context);
     for (int i : nodes) {
-      const bool is_float = i == network_.output && network_.float_output();
-      const std::int64_t bytes = images.images_in(tile) * network_.at(i).shape.size() * (is_float ? 4 : 1);
+      const std::int64_t bytes = images.images_in(tile) * network_.at(i).shape.size() * network_.element_bytes(i);
       const auto* data = reinterpret_cast<const std::uint8_t*>(program.output(context, i));
       auto& tensor = tensors[static_cast<std::size_t>(i)];
       tensor.insert(tensor.end(), data, data + bytes);
@@ -177,6 +210,7 @@ std::unique_ptr<LayerSearch> HostSession::prepare(int layer, const ImagesHandle&
 }
 
 GramSums HostSession::gram_sums(int layer, const ImagesHandle& handle, const LayerTargets& targets) {
+  require_codes(network_);
   const auto& images = dynamic_cast<const HostImages&>(*handle);
   const Layer& l = network_.layer(layer);
   const auto input = static_cast<std::size_t>(network_.at(l.node).inputs[0]);
@@ -188,6 +222,7 @@ GramSums HostSession::gram_sums(int layer, const ImagesHandle& handle, const Lay
 std::unique_ptr<LayerSearch> HostSession::prepare_channels(int layer, const ImagesHandle& handle,
                                                            const LayerTargets& targets, const ChannelOptions& options,
                                                            std::span<const std::int16_t> residual_targets) {
+  require_codes(network_);
   const auto& images = dynamic_cast<const HostImages&>(*handle);
   const auto input = static_cast<std::size_t>(network_.at(network_.layer(layer).node).inputs[0]);
   return std::make_unique<HostChannelSearch>(network_, layer, kernels_,
@@ -196,6 +231,7 @@ std::unique_ptr<LayerSearch> HostSession::prepare_channels(int layer, const Imag
 }
 
 std::unique_ptr<LayerSearch> HostSession::prepare_gram(int layer, GramForm form, const GramOptions& options) {
+  require_codes(network_);
   return std::make_unique<HostGramSearch>(network_, layer, std::move(form), options, threads_);
 }
 

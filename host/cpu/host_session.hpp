@@ -34,6 +34,8 @@ class HostSession : public Session {
 
  private:
   PreparedLayer prepare_layer(int layer, ConvMode mode) const;
+  void pack(const Layer& layer, PreparedLayer& prepared) const;
+  std::vector<double> half_accumulator_means(int layer, const HostImages& images) const;
 
   IntNetwork network_;
   KernelFactory kernels_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "qnudge/core/error.hpp"
 
@@ -11,14 +12,17 @@ namespace qnudge {
 HostImages::HostImages(const IntNetwork& network, const ImageSet& set, std::int64_t tile)
     : count_(set.count),
       tile_(tile),
-      image_size_(network.nodes.front().shape.size()),
+      image_bytes_(network.nodes.front().shape.size() * network.element_bytes(0)),
       outputs_(network.output_size()),
       labels_(set.labels),
       originals_(set.originals),
       steps_per_unit_(error_steps_per_unit(network.nodes.front().exponent)) {
   check_image_set(network, set);
-  codes_.assign(static_cast<std::size_t>(tiles() * tile_ * image_size_), 0);
-  std::copy(set.codes.begin(), set.codes.end(), codes_.begin());
+  inputs_ = AlignedBuffer(static_cast<std::size_t>(tiles() * tile_ * image_bytes_));
+  const void* from = network.half() ? static_cast<const void*>(set.halves.data()) : set.codes.data();
+  std::memcpy(inputs_.data(), from, static_cast<std::size_t>(count_ * image_bytes_));
+  std::memset(inputs_.data() + count_ * image_bytes_, 0,
+              inputs_.size() - static_cast<std::size_t>(count_ * image_bytes_));
   if (set.reference_logits.empty()) return;
   probability_.resize(set.reference_logits.size());
   negative_entropy_.resize(static_cast<std::size_t>(count_));
@@ -51,10 +55,15 @@ const float* image_logits(const IntNetwork& network, const std::byte* tile_outpu
                           std::vector<float>& buffer) {
   const std::int64_t size = network.output_size();
   if (network.float_output()) return reinterpret_cast<const float*>(tile_output) + image * size;
-  const auto* codes = reinterpret_cast<const std::int8_t*>(tile_output) + image * size;
   const float scale = std::ldexp(1.0f, network.at(network.output).exponent);
   buffer.resize(static_cast<std::size_t>(size));
-  std::transform(codes, codes + size, buffer.begin(), [&](std::int8_t c) { return static_cast<float>(c) * scale; });
+  if (network.half()) {
+    const auto* halves = reinterpret_cast<const Half*>(tile_output) + image * size;
+    std::transform(halves, halves + size, buffer.begin(), [&](Half h) { return to_float(h) * scale; });
+  } else {
+    const auto* codes = reinterpret_cast<const std::int8_t*>(tile_output) + image * size;
+    std::transform(codes, codes + size, buffer.begin(), [&](std::int8_t c) { return static_cast<float>(c) * scale; });
+  }
   return buffer.data();
 }
 

@@ -7,10 +7,11 @@
 #include <vector>
 
 #include "qnudge/backend/backend.hpp"
+#include "qnudge/core/aligned_buffer.hpp"
 
 namespace qnudge {
 
-/// An image set on the host: codes padded to whole tiles, and what scoring needs.
+/// An image set on the host: inputs padded to whole tiles, and what scoring needs.
 class HostImages : public ResidentImages {
  public:
   HostImages(const IntNetwork& network, const ImageSet& set, std::int64_t tile);
@@ -19,9 +20,9 @@ class HostImages : public ResidentImages {
   std::int64_t tiles() const { return (count_ + tile_ - 1) / tile_; }
   std::int64_t tile() const { return tile_; }
   std::int64_t images_in(std::int64_t tile) const { return std::min(tile_, count_ - tile * tile_); }
-  /// Input codes of one tile. They are only ever read; the programs' table of tensors does not distinguish.
+  /// Input codes or halves of one tile. They are only ever read; the programs' table of tensors does not distinguish.
   std::byte* tile_bytes(std::int64_t tile) const {
-    return reinterpret_cast<std::byte*>(const_cast<std::int8_t*>(codes_.data() + tile * tile_ * image_size_));
+    return const_cast<std::byte*>(inputs_.data()) + tile * tile_ * image_bytes_;
   }
   bool has_reference() const { return !probability_.empty(); }
   bool reconstructs() const { return !originals_.empty(); }
@@ -43,8 +44,8 @@ class HostImages : public ResidentImages {
   std::int32_t evaluate(std::int64_t i, const float* logits, Evaluation& into) const;
 
  private:
-  std::int64_t count_, tile_, image_size_, outputs_;
-  std::vector<std::int8_t> codes_;              // [tiles * tile, HWC], the last tile padded with zeros
+  std::int64_t count_, tile_, image_bytes_, outputs_;
+  AlignedBuffer inputs_;                        // [tiles * tile, HWC], the last tile padded with zeros
   std::vector<std::int32_t> labels_;            // [count]
   std::vector<std::int32_t> probability_;       // [count, outputs] Q30
   std::vector<std::int64_t> negative_entropy_;  // [count] Q16
@@ -52,7 +53,7 @@ class HostImages : public ResidentImages {
   float steps_per_unit_;
 };
 
-/// Logits of one image at `output` bytes of a tile: fp32 as they are, codes times 2^exponent in `buffer`.
+/// Logits of one image at `output` bytes of a tile: fp32 as they are, codes and halves times 2^exponent in `buffer`.
 const float* image_logits(const IntNetwork& network, const std::byte* tile_output, std::int64_t image,
                           std::vector<float>& buffer);
 

@@ -36,9 +36,8 @@ void HostLayerSearch::set_cached(const TileProgram& program, TileContext& contex
   for (std::size_t c = 0; c < plan_.cut.size(); ++c) {
     const int node = plan_.cut[c];
     // The input is not copied: its tiles are read where they are.
-    std::byte* data = cache_[c].data() == nullptr
-                          ? images_->tile_bytes(tile)
-                          : cache_[c].data() + tile * images_->tile() * network_.at(node).shape.size();
+    std::byte* data = cache_[c].data() == nullptr ? images_->tile_bytes(tile)
+                                                  : cache_[c].data() + tile * images_->tile() * image_bytes(node);
     program.set_external(context, node, data);
   }
 }
@@ -46,7 +45,7 @@ void HostLayerSearch::set_cached(const TileProgram& program, TileContext& contex
 void HostLayerSearch::fill_cache() {
   for (int node : plan_.cut) {
     const std::int64_t images = images_->tiles() * images_->tile();
-    cache_.emplace_back(node == 0 ? 0 : static_cast<std::size_t>(images * network_.at(node).shape.size()));
+    cache_.emplace_back(node == 0 ? 0 : static_cast<std::size_t>(images * image_bytes(node)));
   }
   std::vector<int> external = plan_.cut;
   external.push_back(0);

@@ -22,6 +22,7 @@ class HostLayerSearch : public HostPopulation {
  private:
   void score(std::span<const std::int8_t> genomes, std::span<std::int64_t> fitness) override;
   void fill_cache();
+  std::int64_t image_bytes(int node) const { return network_.at(node).shape.size() * network_.element_bytes(node); }
   void set_cached(const TileProgram& program, TileContext& context, std::int64_t tile);
   void pack(std::span<const std::int8_t> genomes, std::int64_t count);
 

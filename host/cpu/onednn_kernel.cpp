@@ -19,15 +19,16 @@ class OneDnnKernel final : public ConvKernel {
     return convolution_->scratch_bytes() + AlignedBuffer::round_up(spread_.needed() ? spread_.elements() : 0);
   }
 
+  using ConvKernel::pack;
   void pack(const std::int8_t* codes, std::byte* packed, std::byte* scratch) const override {
     convolution_->pack(codes, packed, scratch);
   }
 
-  void run(const std::int8_t* x, const std::byte* packed, const std::int32_t* bias, void* y,
+  void run(const void* x, const std::byte* packed, const std::int32_t* bias, void* y,
            std::byte* scratch) const override {
     if (spread_.needed()) {
       auto* spread = reinterpret_cast<std::int8_t*>(scratch + convolution_->scratch_bytes());
-      spread_.fill(x, spread);
+      spread_.fill(static_cast<const std::int8_t*>(x), spread);
       x = spread;
     }
     convolution_->run(x, packed, bias, y, scratch);

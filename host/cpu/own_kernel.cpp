@@ -48,6 +48,7 @@ class OwnKernel final : public ConvKernel {
            AlignedBuffer::round_up(static_cast<std::size_t>(p_.filter.k + kChannels) * sizeof(std::int32_t));
   }
 
+  using ConvKernel::pack;
   void pack(const std::int8_t* codes, std::byte* packed, std::byte*) const override {
     std::memset(packed, 0, packed_bytes());
     auto* out = reinterpret_cast<std::int16_t*>(packed);
@@ -61,7 +62,7 @@ class OwnKernel final : public ConvKernel {
     }
   }
 
-  void run(const std::int8_t* x, const std::byte* packed, const std::int32_t* bias, void* y,
+  void run(const void* x, const std::byte* packed, const std::int32_t* bias, void* y,
            std::byte* scratch) const override {
     auto* image = reinterpret_cast<std::int16_t*>(scratch);
     auto* padded_bias = reinterpret_cast<std::int32_t*>(scratch + image_bytes());
@@ -71,7 +72,7 @@ class OwnKernel final : public ConvKernel {
     }
     const auto* filters = reinterpret_cast<const std::int16_t*>(packed);
     for (std::int64_t n = 0; n < p_.n; ++n) {
-      widen(x + n * p_.in.size(), image);
+      widen(static_cast<const std::int8_t*>(x) + n * p_.in.size(), image);
       for (std::int64_t group = 0; group < p_.conv.groups; ++group) {
         for (std::int64_t b = 0; b < blocks_; ++b) {
           const std::int16_t* block = filters + (group * blocks_ + b) * block_elements();

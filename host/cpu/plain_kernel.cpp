@@ -22,16 +22,16 @@ class PlainKernel final : public ConvKernel {
   }
   std::size_t scratch_bytes() const override { return 0; }
 
+  using ConvKernel::pack;
   void pack(const std::int8_t* codes, std::byte* packed, std::byte*) const override {
     std::memcpy(packed, codes, static_cast<std::size_t>(p_.filter.size()));
   }
 
-  void run(const std::int8_t* x, const std::byte* packed, const std::int32_t* bias, void* y,
-           std::byte*) const override {
+  void run(const void* x, const std::byte* packed, const std::int32_t* bias, void* y, std::byte*) const override {
     const auto* codes = reinterpret_cast<const std::int8_t*>(packed);
     std::int64_t i = 0;
     for (std::int64_t n = 0; n < p_.n; ++n) {
-      const std::int8_t* image = x + n * p_.in.size();
+      const std::int8_t* image = static_cast<const std::int8_t*>(x) + n * p_.in.size();
       for (std::int64_t oy = 0; oy < p_.out.h; ++oy) {
         for (std::int64_t ox = 0; ox < p_.out.w; ++ox) {
           for (std::int64_t k = 0; k < p_.filter.k; ++k, ++i) {

@@ -60,7 +60,8 @@ class NaiveSearch : public HostPopulation {
 class ReferenceSession : public HostSession {
  public:
   explicit ReferenceSession(const IntNetwork& network)
-      : HostSession(network, make_plain_kernel, /*threads=*/1, /*tile=*/1), network_(network) {}
+      : HostSession(network, network.half() ? make_plain_half_kernel : make_plain_kernel, /*threads=*/1, /*tile=*/1),
+        network_(network) {}
 
   void set_layer(int layer, const LayerParams& params) override {
     network_.layer(layer).params = params;

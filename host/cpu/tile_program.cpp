@@ -5,21 +5,10 @@
 #include <cstring>
 
 #include "elementwise_loops.hpp"
+#include "qnudge/backend/element.hpp"
 #include "qnudge/backend/layer_plan.hpp"
-#include "qnudge/core/error.hpp"
 
 namespace qnudge {
-namespace {
-
-const std::int8_t* as_codes(const std::byte* p) {
-  return reinterpret_cast<const std::int8_t*>(p);
-}
-std::int8_t* as_codes(std::byte* p) {
-  return reinterpret_cast<std::int8_t*>(p);
-}
-
-}  // namespace
-
 ConvProblem conv_problem(const IntNetwork& network, const Layer& layer, std::int64_t tile, bool input_nonnegative) {
   const IntNode& node = network.at(layer.node);
   ConvProblem problem;
@@ -32,6 +21,9 @@ ConvProblem conv_problem(const IntNetwork& network, const Layer& layer, std::int
   problem.float_output = network.output == layer.node && network.float_output();
   problem.low = node.low;
   problem.high = node.high;
+  const HalfBounds half = half_bounds(node);
+  problem.half_low = half.low;
+  problem.half_high = half.high;
   return problem;
 }
 
@@ -55,9 +47,8 @@ TileProgram::TileProgram(const IntNetwork& network, const std::vector<PreparedLa
 }
 
 std::size_t TileProgram::tensor_bytes(int node) const {
-  const bool is_float = node == network_.output && network_.float_output();
-  const auto elements = static_cast<std::size_t>(tile_ * network_.at(node).shape.size());
-  return AlignedBuffer::round_up(elements * (is_float ? sizeof(float) : 1));
+  return AlignedBuffer::round_up(
+      static_cast<std::size_t>(tile_ * network_.at(node).shape.size() * network_.element_bytes(node)));
 }
 
 void TileProgram::place(const std::vector<int>& external, const std::vector<int>& kept) {
@@ -94,61 +85,69 @@ const std::byte* TileProgram::output(const TileContext& context, int node) const
 }
 
 void TileProgram::run(TileContext& context, int replaced, const std::byte* packed) const {
-  for (int i : nodes_) run_node(context, network_.at(i), i, replaced, packed);
+  for (int i : nodes_) {
+    const IntNode& node = network_.at(i);
+    if (node.op == IntOp::input || node.op == IntOp::view) continue;
+    if (node.op == IntOp::conv) {
+      const PreparedLayer& layer = layers_[static_cast<std::size_t>(node.layer)];
+      layer.kernel->run(output(context, node.inputs[0]), node.layer == replaced ? packed : layer.packed.data(),
+                        layer.bias.data(), context.tensors[static_cast<std::size_t>(i)], context.scratch.data());
+    } else if (network_.half()) {
+      run_elementwise<Half>(context, i);
+    } else {
+      run_elementwise<std::int8_t>(context, i);
+    }
+  }
 }
 
-void TileProgram::run_node(const TileContext& context, const IntNode& node, int index, int replaced,
-                           const std::byte* packed) const {
-  if (node.op == IntOp::input || node.op == IntOp::view) return;
-  const auto input = [&](std::size_t i) { return as_codes(output(context, node.inputs[i])); };
-  std::byte* const out = context.tensors[static_cast<std::size_t>(index)];
+template <class T>
+void TileProgram::run_elementwise(const TileContext& context, int index) const {
+  const IntNode& node = network_.at(index);
+  const auto input = [&](std::size_t i) { return reinterpret_cast<const T*>(output(context, node.inputs[i])); };
+  std::byte* const bytes = context.tensors[static_cast<std::size_t>(index)];
+  T* const out = reinterpret_cast<T*>(bytes);
+  const auto [low, high] = element_bounds<T>(node);
   const std::int64_t count = tile_ * node.shape.size();
   switch (node.op) {
-    case IntOp::conv: {
-      const PreparedLayer& layer = layers_[static_cast<std::size_t>(node.layer)];
-      layer.kernel->run(input(0), node.layer == replaced ? packed : layer.packed.data(), layer.bias.data(), out,
-                        context.scratch.data());
-      break;
-    }
     case IntOp::add:
-      run_range(AddCodes{input(0), input(1), as_codes(out), node.multiplier_a, node.multiplier_b, node.low, node.high},
-                count);
+      run_range(AddCodes<T>{input(0), input(1), out, node.multiplier_a, node.multiplier_b, low, high}, count);
       break;
     case IntOp::clamp:
-      run_range(ClampCodes{input(0), as_codes(out), node.low, node.high}, count);
+      run_range(ClampCodes<T>{input(0), out, low, high}, count);
       break;
     case IntOp::lookup:
-      run_range(LookupCodes{input(0), node.table.data(), as_codes(out)}, count);
+      run_range(LookupCodes<T>{input(0), lookup_table<T>(node).data(), out}, count);
       break;
     case IntOp::concat:
-      run_concat(context, node, as_codes(out));
+      run_concat(context, node, bytes);
       break;
     case IntOp::max_pool:
-      run_pool(MaxPoolCodes{input(0), as_codes(out), network_.at(node.inputs[0]).shape, node.shape, node.pool}, count);
+      run_pool(MaxPoolCodes<T>{input(0), out, network_.at(node.inputs[0]).shape, node.shape, node.pool}, count);
       break;
     case IntOp::average_pool: {
       const std::vector<float>& varying = divisors_[static_cast<std::size_t>(index)];
-      run_pool(AveragePoolCodes{input(0), as_codes(out), network_.at(node.inputs[0]).shape, node.shape, node.pool,
-                                node.multiplier, varying.empty() ? nullptr : varying.data()},
+      run_pool(AveragePoolCodes<T>{input(0), out, network_.at(node.inputs[0]).shape, node.shape, node.pool,
+                                   node.multiplier, varying.empty() ? nullptr : varying.data()},
                count);
       break;
     }
     case IntOp::input:
+    case IntOp::conv:
     case IntOp::view:
       break;
   }
 }
 
-void TileProgram::run_concat(const TileContext& context, const IntNode& node, std::int8_t* y) const {
-  const std::int64_t pixels = tile_ * node.shape.h * node.shape.w;
+void TileProgram::run_concat(const TileContext& context, const IntNode& node, std::byte* y) const {
+  const std::int64_t pixels = tile_ * node.shape.h * node.shape.w, size = network_.half() ? 2 : 1;
   std::int64_t at = 0;
   for (int in : node.inputs) {
-    const std::int8_t* x = as_codes(output(context, in));
-    const std::int64_t channels = network_.at(in).shape.c;
+    const std::byte* x = output(context, in);
+    const std::int64_t bytes = network_.at(in).shape.c * size;
     for (std::int64_t p = 0; p < pixels; ++p) {
-      std::memcpy(y + p * node.shape.c + at, x + p * channels, static_cast<std::size_t>(channels));
+      std::memcpy(y + p * node.shape.c * size + at, x + p * bytes, static_cast<std::size_t>(bytes));
     }
-    at += channels;
+    at += bytes;
   }
 }
 

@@ -47,9 +47,10 @@ class TileProgram {
 
  private:
   void place(const std::vector<int>& external, const std::vector<int>& kept);
-  void run_node(const TileContext& context, const IntNode& node, int index, int replaced,
-                const std::byte* packed) const;
-  void run_concat(const TileContext& context, const IntNode& node, std::int8_t* y) const;
+  /// A node that is neither input nor view nor layer.
+  template <class T>
+  void run_elementwise(const TileContext& context, int index) const;
+  void run_concat(const TileContext& context, const IntNode& node, std::byte* y) const;
   int root(int node) const { return root_[static_cast<std::size_t>(node)]; }
   std::size_t tensor_bytes(int node) const;
 

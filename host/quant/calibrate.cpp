@@ -44,13 +44,30 @@ std::int8_t saturated_code(double value, int exponent) {
   return static_cast<std::int8_t>(std::nearbyint(std::clamp(std::ldexp(value, -exponent), -128.0, 127.0)));
 }
 
-/// 1 / (1 + exp(-code * 2^exponent)) as a code at `out_exponent`. Fixed-point exponential and IEEE division: the same
-/// on every machine.
-std::int8_t sigmoid_code(int code, int exponent, int out_exponent) {
-  const double magnitude = std::min(std::ldexp(std::abs(code), exponent), 64.0);
+/// 1 / (1 + exp(-x)). Fixed-point exponential and IEEE division: the same on every machine.
+double sigmoid(double x) {
+  const double magnitude = std::min(std::abs(x), 64.0);
   const auto d = static_cast<std::int64_t>(std::nearbyint(magnitude * static_cast<double>(kQ16One)));
   const double e = static_cast<double>(exp_q30(-d)) / static_cast<double>(kQ30One);
-  return saturated_code(code < 0 ? e / (1.0 + e) : 1.0 / (1.0 + e), out_exponent);
+  return x < 0 ? e / (1.0 + e) : 1.0 / (1.0 + e);
+}
+
+std::vector<std::int8_t> sigmoid_table(int exponent, int out_exponent) {
+  std::vector<std::int8_t> table;
+  for (int code = -128; code <= 127; ++code) {
+    table.push_back(saturated_code(sigmoid(std::ldexp(code, exponent)), out_exponent));
+  }
+  return table;
+}
+
+/// By the bits of the input; infinities and NaN, which do not occur, give what their bits as a larger exponent would.
+std::vector<Half> half_sigmoid_table(int exponent, int out_exponent) {
+  std::vector<Half> table;
+  for (std::uint32_t bits = 0; bits <= 0xffff; ++bits) {
+    const double x = std::ldexp(static_cast<double>(to_float(Half{static_cast<std::uint16_t>(bits)})), exponent);
+    table.push_back(to_half(static_cast<float>(std::ldexp(sigmoid(x), -out_exponent))));
+  }
+  return table;
 }
 
 float power_of_two(int exponent) {
@@ -88,10 +105,8 @@ void derive(IntNetwork& network, std::size_t i) {
                                            static_cast<double>(common_divisor(node, input(0).shape)));
       break;
     case IntOp::lookup:
-      node.table.resize(256);
-      for (int code = -128; code <= 127; ++code) {
-        node.table[static_cast<std::size_t>(code + 128)] = sigmoid_code(code, input(0).exponent, node.exponent);
-      }
+      node.table = sigmoid_table(input(0).exponent, node.exponent);
+      if (network.half()) node.half_table = half_sigmoid_table(input(0).exponent, node.exponent);
       break;
     default:
       break;

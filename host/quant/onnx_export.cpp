@@ -27,15 +27,17 @@ void check_derived(const IntNetwork& network) {
   IntNetwork derived;
   derived.nodes = network.nodes;
   derived.output = network.output;
+  derived.activations = network.activations;
   std::vector<int> exponents;
   for (const IntNode& node : network.nodes) exponents.push_back(node.exponent);
   set_exponents(derived, exponents);
   for (std::size_t i = 0; i < network.nodes.size(); ++i) {
     const IntNode &is = network.nodes[i], &should = derived.nodes[i];
-    require(
-        is.low == should.low && is.high == should.high && is.multiplier_a == should.multiplier_a &&
-            is.multiplier_b == should.multiplier_b && is.multiplier == should.multiplier && is.table == should.table,
-        ErrorKind::internal, "node '{}': its bounds, multipliers or table do not follow from the exponents", is.name);
+    require(is.low == should.low && is.high == should.high && is.multiplier_a == should.multiplier_a &&
+                is.multiplier_b == should.multiplier_b && is.multiplier == should.multiplier &&
+                is.table == should.table && is.half_table == should.half_table,
+            ErrorKind::internal, "node '{}': its bounds, multipliers or table do not follow from the exponents",
+            is.name);
   }
 }
 
@@ -65,6 +67,8 @@ class Exporter {
 
  private:
   bool for_onnxruntime() const { return target_ == ExportTarget::onnxruntime; }
+  /// For ONNX Runtime's integer kernels, which half activations have no use for.
+  bool for_integers() const { return for_onnxruntime() && !net_.half(); }
   bool is_float_output(int i) const { return i == net_.output && net_.float_output(); }
   std::size_t readers(int i) const { return readers_[static_cast<std::size_t>(i)]; }
   bool flat(int i) const { return flat_[static_cast<std::size_t>(i)]; }
@@ -82,7 +86,17 @@ class Exporter {
     return dims;
   }
 
+  /// To half and back. The scale is only said: it moves no rounding short of half's largest and smallest numbers.
+  std::string through_half(const std::string& owner, int exponent, const std::string& value) {
+    onnx::NodeProto& narrow = out_.node("Cast", owner + "/half", {value});
+    narrow.set_doc_string(describe_units(exponent));
+    set_attribute(narrow, "to", onnx::TensorProto::FLOAT16);
+    set_attribute(out_.node("Cast", owner + "/float", {out_.result()}), "to", onnx::TensorProto::FLOAT);
+    return out_.result();
+  }
+
   std::string quantise(const std::string& owner, int exponent, const std::string& value, int axis) {
+    if (net_.half()) return through_half(owner, exponent, value);
     onnx::NodeProto& q =
         out_.node("QuantizeLinear", owner + "/q", {value, out_.power_of_two(exponent), out_.zero_int8()});
     if (axis >= 0) set_attribute(q, "axis", axis);
@@ -96,6 +110,17 @@ class Exporter {
     const auto add = [&](const char* op, const OnnxWriter::Names& inputs) -> onnx::NodeProto& {
       return own_node ? out_.reserved_node(op, name, inputs) : out_.node(op, name, inputs);
     };
+    if (net_.half()) {
+      const HalfBounds half = half_bounds(node);
+      if (half.low == 0 && half.high == kLargestHalf) return add("Relu", {value});
+      const auto limit = [&](const char* side, float units) -> std::string {
+        if (std::abs(units) == kLargestHalf) return {};  // none
+        const float real = std::ldexp(units, node.exponent);
+        return out_.constant<float>(name + side, {}, std::span(&real, 1));
+      };
+      const std::string min = limit("/min", half.low), max = limit("/max", half.high);
+      return add("Clip", {value, min, max});
+    }
     if (low == 0 && high == 127) return add("Relu", {value});
     const float bounds[] = {std::ldexp(static_cast<float>(low), node.exponent),
                             std::ldexp(static_cast<float>(high), node.exponent)};
@@ -116,9 +141,9 @@ class Exporter {
   /// them from being merged; and a kernel's result reaches them through a bound, since it may feed one pair only.
   void publish(int i, std::string value, bool from_kernel) {
     const IntNode& node = net_.at(i);
-    const bool bounded = (node.op == IntOp::conv || node.op == IntOp::add) && (node.low != -128 || node.high != 127);
-    const bool split = for_onnxruntime() && readers(i) > 1;
-    if (for_onnxruntime() && from_kernel && (bounded || split)) value = quantise(node.name, node.exponent, value, -1);
+    const bool bounded = (node.op == IntOp::conv || node.op == IntOp::add) && has_bounds(node);
+    const bool split = for_integers() && readers(i) > 1;
+    if (for_integers() && from_kernel && (bounded || split)) value = quantise(node.name, node.exponent, value, -1);
     if (bounded) {
       value = own_bound(node, node.low, node.high, value);
     } else if (split && from_kernel) {
@@ -129,6 +154,11 @@ class Exporter {
           quantise(node.name, node.exponent, value, split ? static_cast<int>(j) : -1));
     }
     if (i == net_.output) name_output(i);
+  }
+
+  bool has_bounds(const IntNode& node) const {
+    const HalfBounds half = half_bounds(node);
+    return net_.half() ? half.low != -kLargestHalf || half.high != kLargestHalf : node.low != -128 || node.high != 127;
   }
 
   void name_output(int i) {
@@ -250,7 +280,8 @@ class Exporter {
     const std::vector<float> scales = weight_scales(i, layer);
     const bool uniform = std::ranges::all_of(scales, [&](float scale) { return scale == scales[0]; });
     const bool grouped_axis = layer.conv.transposed && layer.conv.groups > 1 && !uniform;
-    const bool unit = for_onnxruntime() ? needs_unit_form(layer, is_float_output(i)) : grouped_axis;
+    const bool unit = layer.params.bits == kHalfBits ||
+                      (for_onnxruntime() ? needs_unit_form(layer, is_float_output(i)) : grouped_axis);
     const std::vector<float> written = unit ? std::vector{1.0f} : uniform ? std::vector{scales[0]} : scales;
     const std::string w = write_weights(layer, written), b = write_bias(i, layer, written);
     write_geometry(out_.reserved_node(layer.gemm              ? "Gemm"
@@ -280,8 +311,9 @@ class Exporter {
   void check_layer(int i, const Layer& layer) const {
     const auto k = static_cast<std::size_t>(layer.filter.k);
     const LayerParams& p = layer.params;
-    require(static_cast<std::int64_t>(p.codes.size()) == layer.filter.size() && p.bias.size() == k &&
-                p.multiplier.size() == k && k > 0,
+    const std::size_t weights = p.bits == kHalfBits ? layer.weights.size() : p.codes.size();
+    require(static_cast<std::int64_t>(weights) == layer.filter.size() && p.bias.size() == k &&
+                p.multiplier.size() == k && k > 0 && (p.bits != kHalfBits || net_.half()),
             ErrorKind::internal, "layer '{}': its codes, biases and multipliers do not fit its filter", layer.name);
     require(!is_float_output(i) || readers(i) == 0, ErrorKind::internal,
             "layer '{}': is the float output and is read by other nodes", layer.name);
@@ -319,10 +351,20 @@ class Exporter {
   }
 
   std::string write_weights(const Layer& layer, const std::vector<float>& scales) {
+    if (layer.params.bits == kHalfBits) return write_half_weights(layer);
     std::vector<std::int8_t> codes(layer.params.codes.size());
     for_each_weight(layer, [&](std::size_t to, std::size_t from) { codes[to] = layer.params.codes[from]; });
     return dequantise<std::int8_t>(net_.at(layer.node).name + "/weight", onnx_weight_dims(layer, net_.spatial_rank),
                                    codes, scales, layer.conv.transposed ? 1 : 0);
+  }
+
+  /// In units of the scales that follow the layer.
+  std::string write_half_weights(const Layer& layer) {
+    const std::vector<Half> filter = half_filter(layer, layer.params);
+    std::vector<float> values(filter.size());
+    for_each_weight(layer, [&](std::size_t to, std::size_t from) { values[to] = to_float(filter[from]); });
+    return out_.constant<float>(net_.at(layer.node).name + "/weight", onnx_weight_dims(layer, net_.spatial_rank),
+                                values);
   }
 
   /// int32 on the accumulator's grid; as plain floats for TensorRT.

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "qnudge/quant/quantise.hpp"
+
 namespace qnudge {
 namespace {
 
@@ -57,11 +59,23 @@ std::string describe_grid(const Layer& layer) {
 }
 
 bool parse_grid(const std::string& text, Layer& layer) {
-  for (layer.params.bits = 2; layer.params.bits <= 8; ++layer.params.bits) {
+  for (const int bits : {2, 3, 4, 5, 6, 7, 8, kHalfBits}) {
+    layer.params.bits = bits;
     for (const bool tunable : {true, false}) {
       layer.tunable = tunable;
       if (text == describe_grid(layer)) return true;
     }
+  }
+  return false;
+}
+
+std::string describe_units(int exponent) {
+  return fmt::format("in units of 2^{}", exponent);
+}
+
+bool parse_units(const std::string& text, int& exponent) {
+  for (exponent = -kExponentLimit; exponent <= kExponentLimit; ++exponent) {
+    if (text == describe_units(exponent)) return true;
   }
   return false;
 }

@@ -25,6 +25,10 @@ bool needs_unit_form(const Layer& layer, bool float_output);
 std::string describe_grid(const Layer& layer);
 bool parse_grid(const std::string& text, Layer& layer);
 
+/// What a Cast to half says of the scale that its node's values have in the network, and back; false for other text.
+std::string describe_units(int exponent);
+bool parse_units(const std::string& text, int& exponent);
+
 /// Marks nodes that belong to node `name` and have no counterpart in the integer network.
 std::string part_of(const std::string& name);
 

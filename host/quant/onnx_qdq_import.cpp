@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "onnx_geometry.hpp"
 #include "onnx_layer.hpp"
 #include "onnx_reader.hpp"
 #include "qnudge/core/files.hpp"
@@ -15,9 +16,7 @@
 namespace qnudge {
 namespace {
 
-constexpr std::int64_t kMaxExtent = 1 << 24, kMaxTensor = 1 << 26;  // elements of one sample
-constexpr std::int64_t kMaxPoolWork = 1 << 26;                      // window rows and columns over all positions
-constexpr std::int64_t kTapLimit = 131072;
+constexpr std::int64_t kMaxPoolWork = 1 << 26;  // window rows and columns over all positions
 
 onnx::ModelProto parse(const std::filesystem::path& path) {
   const std::vector<std::uint8_t> bytes = read_file(path);
@@ -32,6 +31,8 @@ class QdqImporter {
   explicit QdqImporter(const onnx::GraphProto& graph) : graph_(graph), constants_(graph) {}
 
   IntNetwork run() {
+    const auto is_cast = [](const onnx::NodeProto& from) { return from.op_type() == "Cast"; };
+    if (std::ranges::any_of(graph_.node(), is_cast)) net_.activations = Activations::half;
     read_input();
     for (int i = 0; i < graph_.node_size(); ++i) {
       try {
@@ -57,12 +58,6 @@ class QdqImporter {
 
   IntNode& node(int i) { return net_.nodes[static_cast<std::size_t>(i)]; }
   std::size_t rank() const { return static_cast<std::size_t>(net_.spatial_rank); }
-
-  static void check_shape(const Shape& s) {
-    const auto fits = [](std::int64_t extent) { return extent >= 1 && extent <= kMaxExtent; };
-    require(fits(s.h) && fits(s.w) && fits(s.c) && s.h * s.w <= kMaxTensor && s.size() <= kMaxTensor, ErrorKind::input,
-            "a tensor has {} x {} x {} values per sample; 1 to 2^26 are supported", s.h, s.w, s.c);
-  }
 
   void read_input() {
     require(graph_.input_size() == 1 && graph_.output_size() == 1, ErrorKind::input,
@@ -108,6 +103,7 @@ class QdqImporter {
     require(from.output_size() == 1, ErrorKind::input, "it has {} outputs; 1 is needed", from.output_size());
     const std::string& op = from.op_type();
     if (op == "QuantizeLinear") return read_quantise(from);
+    if (op == "Cast") return read_cast(from);
     if (op == "DequantizeLinear") return read_dequantise(from);
     if (op == "Conv" || op == "ConvTranspose" || op == "Gemm") return read_layer(from);
     if (op == "Mul") return read_scales(from);
@@ -120,10 +116,18 @@ class QdqImporter {
     fail(ErrorKind::input, "its operator is not one that qnudge writes");
   }
 
-  void read_quantise(const onnx::NodeProto& from) {
+  void read_quantise(const onnx::NodeProto& from) { quantise(from, constants_.exponent(input(from, 1))); }
+
+  void read_cast(const onnx::NodeProto& from) {
+    if (read_integer(from, "to", 0) == onnx::TensorProto::FLOAT) return read_dequantise(from);
+    int exponent = 0;
+    require(parse_units(from.doc_string(), exponent), ErrorKind::input, "it does not say its units");
+    quantise(from, exponent);
+  }
+
+  void quantise(const onnx::NodeProto& from, int exponent) {
     const Value read = value(input(from, 0));
     require(read.kind != Value::codes, ErrorKind::input, "it quantises codes");
-    const int exponent = constants_.exponent(input(from, 1));
     int& known = exponents_[static_cast<std::size_t>(read.node)];
     require(known == kUnknown || known == exponent, ErrorKind::input,
             "it quantises to the scale 2^{} what was quantised to 2^{} before", exponent, known);
@@ -192,6 +196,7 @@ class QdqImporter {
   void read_bound(const onnx::NodeProto& from) {
     const Value read = value(input(from, 0));
     require(read.kind != Value::codes, ErrorKind::input, "it reads codes");
+    if (net_.half()) return read_half_bound(from, read);
     const int exponent = exponents_[static_cast<std::size_t>(read.node)];
     std::int8_t low = 0, high = 127;
     if (from.op_type() == "Clip") {
@@ -210,28 +215,27 @@ class QdqImporter {
     node(bounded).high = high;
   }
 
-  Window read_window(const onnx::NodeProto& from, std::int64_t r, std::int64_t s) const {
-    const auto dilations = read_integers(from, "dilations", rank(), 1),
-               strides = read_integers(from, "strides", rank(), 1);
-    const auto pads = read_integers(from, "pads", 2 * rank(), 0);
-    Window w;
-    w.r = r;
-    w.dilation_h = std::max<std::int64_t>(1, dilations[0]);
-    w.stride_h = std::max<std::int64_t>(1, strides[0]);
-    w.pad_top = pads[0];
-    w.pad_bottom = pads[rank()];
-    if (rank() == 1) return w;
-    w.s = s;
-    w.dilation_w = std::max<std::int64_t>(1, dilations[1]);
-    w.stride_w = std::max<std::int64_t>(1, strides[1]);
-    w.pad_left = pads[1];
-    w.pad_right = pads[3];
-    return w;
-  }
-
-  static Shape slide(const Shape& in, const Window& w, std::int64_t channels, const ConvGeometry& g = {}) {
-    return {window_extent(in.h, w.r, w.stride_h, w.dilation_h, w.pad_top, w.pad_bottom, g.spread_h),
-            window_extent(in.w, w.s, w.stride_w, w.dilation_w, w.pad_left, w.pad_right, g.spread_w), channels};
+  /// In real values, because the scale is said later.
+  void read_half_bound(const onnx::NodeProto& from, const Value& read) {
+    int bounded = read.node;
+    if (from.doc_string().empty()) {
+      read_unary(from, IntOp::clamp);
+      bounded = static_cast<int>(net_.nodes.size()) - 1;
+    } else {
+      values_[from.output(0)] = {Value::real, bounded};
+    }
+    IntNode& to = node(bounded);
+    if (from.op_type() == "Relu") {
+      to.low = 0;
+      return;
+    }
+    const auto limit = [&](int i, std::int8_t& code, double& clip) {
+      if (input(from, i).empty()) return;
+      clip = constants_.scalar(from.input(i));
+      if (clip == 0.0) code = 0;
+    };
+    limit(1, to.low, to.clip_low);
+    limit(2, to.high, to.clip_high);
   }
 
   void read_pool(const onnx::NodeProto& from) {
@@ -245,7 +249,8 @@ class QdqImporter {
       added.pool.s = in.w;
     } else {
       const auto kernel = read_integers(from, "kernel_shape", rank(), 1);
-      added.pool = read_window(from, std::max<std::int64_t>(1, kernel[0]), std::max<std::int64_t>(1, kernel.back()));
+      added.pool =
+          read_window(from, rank(), std::max<std::int64_t>(1, kernel[0]), std::max<std::int64_t>(1, kernel.back()));
     }
     added.count_include_pad = read_integer(from, "count_include_pad", 0) != 0;
     added.shape = slide(in, added.pool, in.c);
@@ -272,8 +277,9 @@ class QdqImporter {
     added.name = from.name();
     added.inputs = {reading(from, 0)};
     layer.in = node(added.inputs[0]).shape;
-    const Constant &weight = parameter(from, 1), &bias = parameter(from, 2);
-    read_geometry(from, constants_.dims(weight.tensor), layer);
+    const bool half = layer.params.bits == kHalfBits;
+    const Constant weight = half ? Constant{input(from, 1), {}} : parameter(from, 1), bias = parameter(from, 2);
+    read_geometry(from, constants_.dims(weight.tensor), rank(), layer);
     added.shape = layer.out;
     check_shape(added.shape);
     read_params(weight, bias, layer);
@@ -283,44 +289,10 @@ class QdqImporter {
     append(std::move(added), from.output(0));
   }
 
-  void read_geometry(const onnx::NodeProto& from, const std::vector<std::int64_t>& dims, Layer& layer) const {
-    require(dims.size() == (layer.gemm ? 2 : rank() + 2), ErrorKind::input, "its weights have rank {}", dims.size());
-    for (const std::int64_t extent : dims) {
-      require(extent >= 1 && extent <= kMaxExtent, ErrorKind::input, "its weights have an extent of {}", extent);
-    }
-    const std::int64_t groups = layer.gemm ? 1 : read_integer(from, "group", 1);
-    const std::int64_t r = layer.gemm ? layer.in.h : dims[2], s = layer.gemm ? layer.in.w : rank() == 2 ? dims[3] : 1;
-    require(groups >= 1 && r <= kTapLimit && s <= kTapLimit, ErrorKind::input, "its groups or window do not fit");
-    layer.conv.groups = groups;
-    layer.filter = {dims[0], r, s, layer.gemm ? layer.in.c : dims[1]};
-    if (layer.conv.transposed) layer.filter = {dims[1] * groups, r, s, dims[0] / groups};
-    const FilterShape& f = layer.filter;
-    require(f.c * groups == layer.in.c && f.k % groups == 0 && (!layer.conv.transposed || dims[0] == layer.in.c) &&
-                r * s <= kTapLimit && f.taps() < kTapLimit && (!layer.gemm || dims[1] == f.taps()),
-            ErrorKind::input, "its weights do not fit its input of {} x {} x {}", layer.in.h, layer.in.w, layer.in.c);
-    layer.conv.window = layer.gemm ? Window{} : read_window(from, r, s);
-    layer.conv.window.r = r;
-    layer.conv.window.s = s;
-    if (layer.conv.transposed) spread(from, layer.conv);
-    layer.out = slide(layer.in, layer.conv.window, f.k, layer.conv);
-  }
-
-  /// From ONNX's padding and stride of a transposed convolution to those of the equivalent correlation.
-  void spread(const onnx::NodeProto& from, ConvGeometry& g) const {
-    const auto extra = read_integers(from, "output_padding", rank(), 0);
-    Window& w = g.window;
-    g.spread_h = std::exchange(w.stride_h, 1);
-    w.pad_top = w.dilation_h * (w.r - 1) - w.pad_top;
-    w.pad_bottom = w.dilation_h * (w.r - 1) - w.pad_bottom + extra[0];
-    if (rank() == 1) return;
-    g.spread_w = std::exchange(w.stride_w, 1);
-    w.pad_left = w.dilation_w * (w.s - 1) - w.pad_left;
-    w.pad_right = w.dilation_w * (w.s - 1) - w.pad_right + extra[1];
-  }
-
   void read_params(const Constant& weight, const Constant& bias, Layer& layer) {
     const auto channels = static_cast<std::size_t>(layer.filter.k);
     LayerParams& p = layer.params;
+    if (p.bits == kHalfBits) return read_half_params(weight, bias, layer);
     const auto codes = constants_.take<std::int8_t>(weight.tensor);
     p.codes.resize(codes.size());
     for_each_weight(layer, [&](std::size_t from, std::size_t to) { p.codes[to] = codes[from]; });
@@ -333,6 +305,25 @@ class QdqImporter {
     const auto taps = static_cast<std::ptrdiff_t>(layer.filter.taps());
     for (auto at = p.codes.begin(); at != p.codes.end(); at += taps) {
       p.frozen.push_back(std::all_of(at, at + taps, [](std::int8_t code) { return code == 0; }) ? 1 : 0);
+    }
+  }
+
+  /// Weights in units of the scales that follow.
+  void read_half_params(const Constant& weight, const Constant& bias, Layer& layer) {
+    require(net_.half(), ErrorKind::input, "its weights are halves between 8-bit activations");
+    const auto values = constants_.take<float>(weight.tensor);
+    require(std::ranges::all_of(values, [](float v) { return std::abs(v) <= kLargestHalf; }), ErrorKind::input,
+            "its weights are no halves");
+    layer.weights.resize(values.size());
+    for_each_weight(layer, [&](std::size_t from, std::size_t to) { layer.weights[to] = values[from]; });
+    LayerParams& p = layer.params;
+    p.bias = constants_.take<std::int32_t>(bias.tensor);
+    const auto channels = static_cast<std::size_t>(layer.filter.k);
+    require(p.bias.size() == channels, ErrorKind::input, "it has {} biases for {} channels", p.bias.size(), channels);
+    p.scale.assign(channels, 1.0f);
+    const auto taps = static_cast<std::ptrdiff_t>(layer.filter.taps());
+    for (auto at = layer.weights.begin(); at != layer.weights.end(); at += taps) {
+      p.frozen.push_back(std::all_of(at, at + taps, [](float w) { return w == 0.0f; }) ? 1 : 0);
     }
   }
 
@@ -365,8 +356,8 @@ class QdqImporter {
       IntNode& n = net_.nodes[i];
       require(exponents_[i] != kUnknown, ErrorKind::input, "the result of a node is never quantised");
       const auto real = [&](int code) { return std::ldexp(static_cast<double>(code), exponents_[i]); };
-      if (n.low != -128 && n.low != 0) n.clip_low = real(n.low);
-      if (n.high != 127 && n.high != 0) n.clip_high = real(n.high);
+      if (!net_.half() && n.low != -128 && n.low != 0) n.clip_low = real(n.low);
+      if (!net_.half() && n.high != 127 && n.high != 0) n.clip_high = real(n.high);
     }
     set_exponents(net_, exponents_);
     for (Layer& layer : net_.layers) {
@@ -377,6 +368,8 @@ class QdqImporter {
         layer.params.multiplier.push_back(std::ldexp(scale, in - out));
         layer.shift.push_back(std::ldexp(static_cast<double>(scale) * layer.params.bias[k], in));
       }
+      const auto taps = static_cast<std::size_t>(layer.filter.taps());
+      for (std::size_t i = 0; i < layer.weights.size(); ++i) layer.weights[i] *= layer.params.scale[i / taps];
     }
   }
 
@@ -410,7 +403,7 @@ bool is_qdq_onnx(const std::filesystem::path& path) {
   try {
     const onnx::ModelProto model = parse(path);
     return std::ranges::any_of(model.graph().node(),
-                               [](const onnx::NodeProto& node) { return node.op_type() == "QuantizeLinear"; });
+                               [](const onnx::NodeProto& node) { return node.op_type() == "DequantizeLinear"; });
   } catch (const Error&) {
     return false;
   }

@@ -122,6 +122,14 @@ LayerParams quantise_layer(const IntNetwork& network, const Layer& layer, const 
   return params;
 }
 
+LayerParams half_layer(const IntNetwork& network, const Layer& layer) {
+  LayerParams params = quantise_layer(network, layer, Grid{.bits = 8});
+  if (!layer.tunable) return params;
+  params.bits = kHalfBits;
+  params.codes.clear();
+  return params;
+}
+
 void rescale(const Layer& layer, double factor, LayerParams& params) {
   const auto taps = static_cast<std::size_t>(layer.filter.taps());
   for (std::size_t k = 0; k < params.multiplier.size(); ++k) {
@@ -183,6 +191,17 @@ void quantise_input(const IntNetwork& network, std::span<const float> sample, st
   for (std::size_t i = 0; i < sample.size(); ++i) {
     const double steps = std::isnan(sample[i]) ? 0.0 : std::clamp(sample[i] * scale, -128.0, 127.0);
     codes[i] = static_cast<std::int8_t>(std::nearbyint(steps));
+  }
+}
+
+void quantise_input(const IntNetwork& network, std::span<const float> sample, std::span<Half> halves) {
+  require(sample.size() == halves.size() && static_cast<std::int64_t>(sample.size()) == network.at(0).shape.size(),
+          ErrorKind::internal, "{} input values and {} halves for a network that reads {}", sample.size(),
+          halves.size(), network.at(0).shape.size());
+  const double scale = std::ldexp(1.0, -network.at(0).exponent);
+  for (std::size_t i = 0; i < sample.size(); ++i) {
+    const double steps = std::clamp<double>(sample[i] * scale, -kLargestHalf, kLargestHalf);
+    halves[i] = to_half(std::isnan(sample[i]) ? 0.0f : static_cast<float>(steps));
   }
 }
 

@@ -11,13 +11,21 @@ ImageSet make_image_set(const IntNetwork& network, const Dataset& dataset, const
   const auto size = static_cast<std::size_t>(dataset.shape().size());
   ImageSet set;
   set.count = static_cast<std::int64_t>(indices.size());
-  set.codes.resize(indices.size() * size);
+  if (network.half()) {
+    set.halves.resize(indices.size() * size);
+  } else {
+    set.codes.resize(indices.size() * size);
+  }
   std::vector<float> sample(size);
   const float steps = error_steps_per_unit(network.nodes.front().exponent);
-  if (is_series(dataset)) set.originals.reserve(set.codes.size());
+  if (is_series(dataset)) set.originals.reserve(indices.size() * size);
   for (std::size_t i = 0; i < indices.size(); ++i) {
     dataset.read(indices[i], sample);
-    quantise_input(network, sample, std::span(set.codes).subspan(i * size, size));
+    if (network.half()) {
+      quantise_input(network, sample, std::span(set.halves).subspan(i * size, size));
+    } else {
+      quantise_input(network, sample, std::span(set.codes).subspan(i * size, size));
+    }
     set.labels.push_back(dataset.labels()[static_cast<std::size_t>(indices[i])]);
     if (!is_series(dataset)) continue;
     for (const float value : sample) set.originals.push_back(static_cast<std::int16_t>(on_error_grid(value, steps)));

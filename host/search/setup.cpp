@@ -168,12 +168,6 @@ void check_layer_names(const Config& config, const IntNetwork& network) {
   for (const std::string& name : config.search.skip) check(name, "search.skip");
 }
 
-std::vector<LayerParams> params_on(const IntNetwork& network, const std::function<Grid(const Layer&)>& grid) {
-  std::vector<LayerParams> params;
-  for (const Layer& layer : network.layers) params.push_back(quantise_layer(network, layer, grid(layer)));
-  return params;
-}
-
 }  // namespace
 
 Grid to_grid(const GridConfig& config) {
@@ -255,6 +249,7 @@ Prepared prepare_network(const Config& config, const Graph& graph, const Dataset
             graph.input_shape().c);
   }
   Prepared prepared{lower(graph, batch_norm_mode(config.quant)), {}, {}, {}};
+  if (config.quant.activations == "half") prepared.network.activations = Activations::half;
   check_layer_names(config, prepared.network);
   prepared.splits = make_splits(train, test, split_request(config));
   if (!reference_file.empty()) require_both_kinds(test, prepared.splits);
@@ -309,15 +304,28 @@ LayerTargets layer_targets(const Prepared& prepared, std::uint64_t seed, int lay
 }
 
 std::vector<LayerParams> nearest_params(const IntNetwork& network, const QuantConfig& config) {
-  return params_on(network, [&](const Layer& layer) { return grid_of_layer(config, layer); });
+  std::vector<LayerParams> params;
+  for (const Layer& layer : network.layers) {
+    params.push_back(quantise_layer(network, layer, grid_of_layer(config, layer)));
+  }
+  return params;
 }
 
 std::vector<LayerParams> rest_params(const IntNetwork& network, const QuantConfig& config) {
-  return params_on(network, [&](const Layer& layer) {
-    Grid grid = grid_of_layer(config, layer);
-    grid.bits = config.rest_bits;
-    return grid;
-  });
+  std::vector<LayerParams> params;
+  for (const Layer& layer : network.layers) params.push_back(rest_layer(network, config, layer));
+  return params;
+}
+
+int rest_bits(const QuantConfig& config) {
+  return config.activations == "half" ? kHalfBits : config.rest_bits;
+}
+
+LayerParams rest_layer(const IntNetwork& network, const QuantConfig& config, const Layer& layer) {
+  if (network.half()) return half_layer(network, layer);
+  Grid grid = grid_of_layer(config, layer);
+  grid.bits = config.rest_bits;
+  return quantise_layer(network, layer, grid);
 }
 
 void correct_biases(const IntNetwork& network, const Reference& reference, Session& session, const ImagesHandle& images,

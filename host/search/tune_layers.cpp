@@ -157,16 +157,14 @@ bool TuneRun::stop_rule_met(int layer) {
   if (config().stop.rule == "recovered") return drop <= config().stop.tolerance;
   if (drop <= config().stop.tolerance) return false;
   const Layer& description = prepared_.network.layer(layer);
-  Grid grid = grid_of_layer(config().quant, description);
-  grid.bits = config().quant.rest_bits;
-  state_.params[static_cast<std::size_t>(layer)] = quantise_layer(prepared_.network, description, grid);
+  state_.params[static_cast<std::size_t>(layer)] = rest_layer(prepared_.network, config().quant, description);
   session_->set_layer(layer, state_.params[static_cast<std::size_t>(layer)]);
   note(
       fmt::format("layer '{}' at {} bits {} on the gate images, more "
                   "than the tolerance of {:.2f}: it and all layers after it stay at {} bits",
                   description.name, state_.results.back().bits, drop_text(found, drop), 100 * config().stop.tolerance,
-                  config().quant.rest_bits));
-  state_.results.back().bits = config().quant.rest_bits;
+                  rest_bits(config().quant)));
+  state_.results.back().bits = rest_bits(config().quant);
   return true;
 }
 

@@ -99,6 +99,7 @@ ModelScores TuneRun::measure(const std::vector<LayerParams>& params, Clock::time
 }
 
 void TuneRun::check_ranges(const std::vector<LayerParams>& params) {
+  if (prepared_.network.half()) return;  // sums are rounded anyway
   for (std::size_t l = 0; l < params.size(); ++l) {
     const Layer& layer = prepared_.network.layers[l];
     const std::int64_t worst = worst_reachable_accumulator(prepared_.network, layer, params[l]);
@@ -203,7 +204,7 @@ void TuneRun::rank() {
     state_.params = start_params_;
   }
   write_file_atomically(folder_.file("sensitivity.json"),
-                        sensitivity_json(state_.order, search.sensitivity_bits, config().quant.rest_bits));
+                        sensitivity_json(state_.order, search.sensitivity_bits, rest_bits(config().quant)));
   require(state_.params.size() == prepared_.network.layers.size(), ErrorKind::input,
           "{}: holds {} layers; the model has {}", folder_.checkpoint().string(), state_.params.size(),
           prepared_.network.layers.size());
@@ -215,7 +216,7 @@ Sensitivity TuneRun::analyse() {
   observer_.stage("sensitivity");
   const Sensitivity order = measure_sensitivity(config(), prepared_.network, *session_, calibration_);
   write_file_atomically(folder_.file("sensitivity.json"),
-                        sensitivity_json(order, config().search.sensitivity_bits, config().quant.rest_bits));
+                        sensitivity_json(order, config().search.sensitivity_bits, rest_bits(config().quant)));
   return order;
 }
 

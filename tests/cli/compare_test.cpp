@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 
 #include "qnudge/core/error.hpp"
@@ -20,6 +21,7 @@ class Compare : public testing::Test {
     network_.nodes.resize(2);
     network_.nodes[0] = {.op = IntOp::input, .name = "input", .shape = {1, 2, 3}};
     network_.nodes[1] = {.op = IntOp::conv, .name = "fc", .inputs = {0}, .shape = {1, 1, 2}};
+    network_.output = 1;
     const float values[4] = {0.5f, -1.0f, 2.0f, 3.0f};
     tensors_ = {std::vector<std::uint8_t>(12, 7), std::vector<std::uint8_t>(sizeof values)};
     std::memcpy(tensors_[1].data(), values, sizeof values);
@@ -47,6 +49,34 @@ TEST_F(Compare, NamesTheFirstCode) {
   const std::string text = difference_text(network_.nodes[0], *found, "reference", "host");
   EXPECT_THAT(text, HasSubstr("node 'input' (input), image 1, index 4 (h 0, w 1, c 1): 7 is reference's value"));
   EXPECT_THAT(text, HasSubstr("-1 is host's"));
+}
+
+TEST_F(Compare, MeasuresHowFarHalvesAreApart) {
+  network_.activations = Activations::half;
+  const auto as_bytes = [](const std::vector<float>& values) {
+    std::vector<std::uint8_t> bytes;
+    for (const float v : values) {
+      const std::uint16_t bits = to_half(v).bits;
+      bytes.insert(bytes.end(), {static_cast<std::uint8_t>(bits & 255), static_cast<std::uint8_t>(bits >> 8)});
+    }
+    return bytes;
+  };
+  std::vector<float> values(12, -4.0f);
+  tensors_[0] = as_bytes(values);
+  EXPECT_EQ(largest_deviation(network_, tensors_, tensors_, 2).share, 0);
+  Tensors other = tensors_;
+  values[7] = -3.5f;
+  other[0] = as_bytes(values);
+  const Deviation found = largest_deviation(network_, tensors_, other, 2);
+  EXPECT_EQ(found.node, 0);
+  EXPECT_EQ(found.share, 0.125);
+  const float nan = NAN;
+  std::memcpy(other[1].data(), &nan, 4);
+  const Deviation broken = largest_deviation(network_, tensors_, other, 2);
+  EXPECT_EQ(broken.node, 1);
+  EXPECT_FALSE(broken.share <= kHalfTolerance);
+  other[0].pop_back();
+  EXPECT_THROW(largest_deviation(network_, tensors_, other, 2), Error);
 }
 
 TEST_F(Compare, ReadsFloatsOfTheOutput) {

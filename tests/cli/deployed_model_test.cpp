@@ -14,7 +14,8 @@ const char* python() {
   return std::getenv("QNUDGE_PYTHON");
 }
 
-void expect_onnxruntime_agrees(const std::string& config, const std::vector<std::string>& settings) {
+void expect_onnxruntime_agrees(const std::string& config, const std::vector<std::string>& settings,
+                               const std::string& option = "") {
   if (python() == nullptr) GTEST_SKIP() << "QNUDGE_PYTHON names no interpreter with ONNX Runtime";
   test::TemporaryFolder folder;
   const std::string out = (folder / "run").string(), predictions = (folder / "predictions.npy").string(),
@@ -27,7 +28,7 @@ void expect_onnxruntime_agrees(const std::string& config, const std::vector<std:
       test::run({"eval", "--model", model, "--predictions", predictions, "--save-inputs", inputs, "--quiet"});
   ASSERT_EQ(evaluated.code, 0) << evaluated.err;
   const std::string command = std::string(python()) + " " QNUDGE_SOURCE_DIR "/tests/python/check_qdq.py " + model +
-                              " " + inputs + " " + predictions;
+                              " " + inputs + " " + predictions + option;
   EXPECT_EQ(std::system(command.c_str()), 0) << command;
 }
 
@@ -38,6 +39,17 @@ TEST(DeployedModel, ResNet8OnFashionMnist) {
   expect_onnxruntime_agrees(QNUDGE_SOURCE_DIR "/configs/quickstart.json",
                             {"model=\"" QNUDGE_SOURCE_DIR "/models/fashion_mnist_resnet8.onnx\"",
                              "search.generations=1", "search.offspring=2", "search.gate=false"});
+}
+
+TEST(DeployedModel, ResNet8WithHalfActivations) {
+  if (!std::filesystem::exists("/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz")) {
+    GTEST_SKIP() << "Debian's dataset-fashion-mnist is not installed";
+  }
+  expect_onnxruntime_agrees(
+      QNUDGE_SOURCE_DIR "/configs/quickstart.json",
+      {"model=\"" QNUDGE_SOURCE_DIR "/models/fashion_mnist_resnet8.onnx\"", "recipe=paper", "quant.activations=half",
+       "search.generations=1", "search.offspring=2", "search.parents=2", "search.gate=false", "data.fitness=64"},
+      " --half");
 }
 
 TEST(DeployedModel, ResNet20OnCifar100) {

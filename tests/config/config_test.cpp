@@ -144,6 +144,11 @@ TEST(Config, FingerprintFollowsResultsOnly) {
   }
 }
 
+TEST(Config, FingerprintFollowsTheActivations) {
+  EXPECT_NE(result_fingerprint(minimal_config("", {"recipe=paper", "quant.activations=half"})),
+            result_fingerprint(minimal_config("", {"recipe=paper"})));
+}
+
 TEST(Config, FingerprintFollowsThePreprocessingButNotItsCache) {
   const auto of = [](std::vector<std::string> more) {
     more.insert(more.begin(), {"data.format=image_folder", "data.crop=224"});

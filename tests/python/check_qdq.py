@@ -4,7 +4,8 @@
 
 Two things must hold: every convolution and matrix product runs in an integer kernel (except those that qnudge itself
 writes for float kernels: transposed convolutions, and a convolution that is the network's output), and the predictions
-agree with the expected ones, image by image. Exit code 0 if so, else 1.
+agree with the expected ones, image by image. With --half, for half activations, nothing runs in integer kernels, sums
+are rounded, and predictions need to agree on 999 of 1,000 images. Exit code 0 if so, else 1.
 """
 
 import argparse
@@ -68,7 +69,7 @@ def check(model_path, inputs_path, expected_path, args):
     onnx.checker.check_model(model, full_check=True)
     expected = np.load(expected_path)
     actual, executed = run(model_path, np.load(inputs_path), args.batch, args.threads)
-    floats = leftovers(model, executed)
+    floats = [] if args.half else leftovers(model, executed)
     for layer in floats:
         print(f"not in an integer kernel: {layer}")
     if len(expected) != len(actual) or (expected.ndim > 1 and expected.shape != actual.shape):
@@ -83,7 +84,8 @@ def check(model_path, inputs_path, expected_path, args):
         equal = actual == expected
         print(f"outputs bit-equal: {equal.sum()} of {equal.size}")
         exact = equal.all() or not args.exact
-    return not floats and same.all() and exact
+    agreed = same.mean() >= 0.999 if args.half else same.all()
+    return not floats and agreed and exact
 
 
 def main():
@@ -96,6 +98,7 @@ def main():
         "output's shape, or integer predictions [N]",
     )
     parser.add_argument("--exact", action="store_true", help="fail also where an output differs in any bit")
+    parser.add_argument("--half", action="store_true", help="the model has half activations")
     parser.add_argument("--batch", type=int, default=256, help="images per run")
     parser.add_argument("--threads", type=int, default=2, help="threads of ONNX Runtime")
     args = parser.parse_args()

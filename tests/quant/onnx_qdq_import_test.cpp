@@ -23,6 +23,7 @@ void expect_same_network(const IntNetwork& is, const IntNetwork& should) {
   EXPECT_EQ(is.flatten_output, should.flatten_output);
   EXPECT_EQ(is.input_name, should.input_name);
   EXPECT_EQ(is.output_name, should.output_name);
+  EXPECT_EQ(is.activations, should.activations);
   ASSERT_EQ(is.nodes.size(), should.nodes.size());
   ASSERT_EQ(is.layers.size(), should.layers.size());
   for (std::size_t i = 0; i < is.nodes.size(); ++i) {
@@ -41,6 +42,9 @@ void expect_same_network(const IntNetwork& is, const IntNetwork& should) {
     EXPECT_EQ(std::tie(a.params.bits, a.params.codes, a.params.bias, a.params.multiplier),
               std::tie(b.params.bits, b.params.codes, b.params.bias, b.params.multiplier));
     EXPECT_EQ(a.gain, std::vector<double>(b.params.bias.size(), 1.0));
+    if (should.half()) {
+      EXPECT_EQ(half_filter(a, a.params), half_filter(b, b.params));
+    }
   }
 }
 
@@ -60,6 +64,21 @@ TEST_F(OnnxQdqImport, ReadsBackRandomNetworks) {
     SCOPED_TRACE(seed);
     const IntNetwork net = random_network(seed);
     expect_same_network(import_qdq_onnx(write(to_qdq_onnx(net))), net);
+    if (HasFailure()) return;
+  }
+}
+
+TEST_F(OnnxQdqImport, ReadsBackHalfActivations) {
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    SCOPED_TRACE(seed);
+    const IntNetwork net = random_network(seed, Activations::half);
+    const IntNetwork is = import_qdq_onnx(write(to_qdq_onnx(net)));
+    expect_same_network(is, net);
+    for (std::size_t i = 0; i < net.nodes.size() && !HasFailure(); ++i) {
+      const HalfBounds a = half_bounds(is.nodes[i]), b = half_bounds(net.nodes[i]);
+      EXPECT_EQ(std::pair(a.low, a.high), std::pair(b.low, b.high)) << net.nodes[i].name;
+      EXPECT_EQ(is.nodes[i].half_table, net.nodes[i].half_table);
+    }
     if (HasFailure()) return;
   }
 }

@@ -114,18 +114,19 @@ inline std::vector<Named> hand_made() {
 }
 
 /// A random float graph, quantised on a random grid with random ranges.
-inline IntNetwork random_network(std::uint64_t seed) {
+inline IntNetwork random_network(std::uint64_t seed, Activations activations = Activations::int8) {
   const Graph graph = random_graph(seed);
   std::mt19937_64 engine(seed);
   const auto draw = [&](int n) { return static_cast<int>(engine() % static_cast<std::uint64_t>(n)); };
   IntNetwork net = lower(graph, draw(2) == 0 ? BatchNormMode::separate : BatchNormMode::fold);
+  net.activations = activations;
   Ranges ranges;
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) ranges.push_back(std::ldexp(1.5f, draw(3)));
   calibrate(net, ranges);
   for (Layer& layer : net.layers) {
     const Grid grid{2 + draw(7), draw(2) == 0 ? GridScheme::per_layer : GridScheme::per_channel,
                     draw(2) == 0 ? GridScale::pow2 : GridScale::free, GridRange::max};
-    layer.params = quantise_layer(net, layer, grid);
+    layer.params = net.half() && draw(3) == 0 ? half_layer(net, layer) : quantise_layer(net, layer, grid);
   }
   return net;
 }

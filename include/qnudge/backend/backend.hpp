@@ -21,7 +21,8 @@ namespace qnudge {
 /// Samples as the integer network reads them.
 struct ImageSet {
   std::int64_t count = 0;
-  std::vector<std::int8_t> codes;              ///< [count, H, W, C]
+  std::vector<std::int8_t> codes;              ///< [count, H, W, C]; empty with half activations
+  std::vector<Half> halves;                    ///< [count, H, W, C]; empty without
   std::vector<std::int32_t> labels;            ///< [count]
   std::vector<std::int32_t> reference_logits;  ///< [count, outputs] Q16 of the float model; empty: no `kl`
   /// [count, H, W, C] the samples themselves on the error grid of the input (kernels/reconstruction.hpp). With them the
@@ -145,9 +146,11 @@ class Session {
   virtual void set_layer(int layer, const LayerParams& params) = 0;
   virtual ImagesHandle upload(const ImageSet& images) = 0;
   virtual Evaluation evaluate(const ImagesHandle& images) = 0;
-  /// Mean over images and positions of layer's accumulator without bias, [K]: an exact integer sum divided once.
+  /// Mean over images and positions of layer's accumulator without bias, [K]: an exact integer sum divided once; of
+  /// halves the sum of TapSums times the filter.
   virtual std::vector<double> accumulator_means(int layer, const ImagesHandle& images) = 0;
-  /// Output of every node for every image, in node order: codes as bytes, a float output as fp32 bytes; [count, HWC].
+  /// Output of every node for every image, in node order: codes as bytes, halves as two bytes each, a float output as
+  /// fp32 bytes; [count, HWC].
   using TensorVisitor = std::function<void(int node, std::span<const std::uint8_t> bytes)>;
   virtual void visit_tensors(const ImagesHandle& images, const TensorVisitor& visitor) = 0;
   /// The layer plan: prefix evaluated and cached for `images`, `layer` ready to be searched. Valid until the next
@@ -155,7 +158,8 @@ class Session {
   virtual std::unique_ptr<LayerSearch> prepare(int layer, const ImagesHandle& images, const PopulationOptions& options,
                                                std::span<const std::int16_t> residual_targets) = 0;
 
-  /// What strategies by channel need; a backend without them refuses with Error(kind device). Image i of `targets` is
+  /// What strategies by channel need; a backend without them refuses with Error(kind device), and any backend with
+  /// Error(kind internal) with half activations: what is fitted are 8-bit codes. Image i of `targets` is
   /// image i of `images`; `targets.values` stay valid while what is returned lives. Every integer is defined by
   /// kernels/channel_error.hpp, kernels/descent.hpp and quant/gram.hpp, so that all backends return the same.
   ///
@@ -175,6 +179,9 @@ class Session {
   /// error of `form` at the channel's gain; frozen channels count 0.
   virtual std::unique_ptr<LayerSearch> prepare_gram(int layer, GramForm form, const GramOptions& options);
 };
+
+/// Throws Error(kind internal) with half activations.
+void require_codes(const IntNetwork& network);
 
 class Backend {
  public:

@@ -50,7 +50,7 @@ struct GridConfig {
 };
 
 struct QuantConfig {
-  std::string activations = "int8";
+  std::string activations = "int8";      ///< "int8", "half"
   std::string activation_range = "mse";  ///< "max", "mse"
   std::string batch_norm = "separate";   ///< "separate", "fold"
   GridConfig grid;

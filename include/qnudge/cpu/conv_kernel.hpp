@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "qnudge/core/half.hpp"
 #include "qnudge/model/graph.hpp"
 
 namespace qnudge {
@@ -21,6 +22,7 @@ struct ConvProblem {
   bool input_signed = true;  ///< false: every input code is in [0, 127]
   bool float_output = false;
   std::int8_t low = -128, high = 127;  ///< of the output codes; float output: low = 0 means max(0, .)
+  float half_low = -kLargestHalf, half_high = kLargestHalf;  ///< of the output halves
 };
 
 enum class ConvMode {
@@ -38,8 +40,11 @@ class ConvKernel {
   virtual std::size_t scratch_bytes() const = 0;  ///< per thread, 64-byte aligned buffer
   /// codes: [K, R, S, C / groups]; packed: packed_bytes(), 64-byte aligned.
   virtual void pack(const std::int8_t* codes, std::byte* packed, std::byte* scratch) const = 0;
-  /// x: [n, H, W, C] codes; bias: [K]; y: [n, OH, OW, K] int8 codes, float (float_output) or int32 (accumulator).
-  virtual void run(const std::int8_t* x, const std::byte* packed, const std::int32_t* bias, void* y,
+  /// The same from halves, for kernels that run on halves.
+  virtual void pack(const Half* filter, std::byte* packed, std::byte* scratch) const;
+  /// x: [n, H, W, C] codes; bias: [K]; y: [n, OH, OW, K] int8 codes, float (float_output) or int32 (accumulator); with
+  /// half activations x and y are halves instead of codes.
+  virtual void run(const void* x, const std::byte* packed, const std::int32_t* bias, void* y,
                    std::byte* scratch) const = 0;
 };
 
@@ -54,6 +59,13 @@ std::unique_ptr<ConvKernel> make_own_kernel(const ConvProblem& problem, ConvMode
 /// oneDNN; nullptr where its arithmetic would not be exact on this processor or it has no such primitive.
 std::unique_ptr<ConvKernel> make_onednn_kernel(const ConvProblem& problem, ConvMode mode,
                                                std::span<const float> multipliers);
+
+/// With half activations, ConvMode::codes only. Plain loops with sums in double: the oracle.
+std::unique_ptr<ConvKernel> make_plain_half_kernel(const ConvProblem& problem, ConvMode mode,
+                                                   std::span<const float> multipliers);
+/// With half activations, ConvMode::codes only: oneDNN in fp32 between halves, or the plain loops where it refuses.
+std::unique_ptr<ConvKernel> make_half_kernel(const ConvProblem& problem, ConvMode mode,
+                                             std::span<const float> multipliers);
 
 /// Runs adversarial problems (extreme codes, half-way ties, saturation, odd shapes, signed and unsigned inputs) through
 /// oneDNN and the own kernel against plain integers. Returns one sentence per kernel kind that differs; empty: all

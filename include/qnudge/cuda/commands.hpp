@@ -41,9 +41,11 @@ struct RunConv {
 
 /// op(i) for every i in [0, count), in any order.
 struct ForEach {
-  using Op =
-      std::variant<AddCodes, AddSharedCodes, ClampCodes, LookupCodes, ConcatCodes, MaxPoolCodes, AveragePoolCodes,
-                   EvaluateImages, SampleRows, SampleShortcut, SplitTargets, AddScaled, GatherChunk>;
+  using Op = std::variant<AddCodes<std::int8_t>, AddSharedCodes<std::int8_t>, ClampCodes<std::int8_t>,
+                          LookupCodes<std::int8_t>, ConcatCodes<std::int8_t>, MaxPoolCodes<std::int8_t>,
+                          AveragePoolCodes<std::int8_t>, AddCodes<Half>, AddSharedCodes<Half>, ClampCodes<Half>,
+                          LookupCodes<Half>, ConcatCodes<Half>, MaxPoolCodes<Half>, AveragePoolCodes<Half>, HalfCodes,
+                          EvaluateImages, SampleRows, SampleShortcut, SplitTargets, AddScaled, GatherChunk>;
   Op op;
   std::int64_t count;
 };
@@ -79,7 +81,7 @@ struct SumErrors {
 
 /// sum[i mod taps] += op(i) for i in [0, images * taps).
 struct SumTaps {
-  TapSums op;
+  std::variant<TapSums<std::int8_t>, TapSums<Half>> op;
   std::int64_t images;
 };
 

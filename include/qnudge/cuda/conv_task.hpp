@@ -19,18 +19,18 @@ enum class ConvRole {
 };
 
 /// code' = clamp(rint(code * m_conv + r * m_residual), low, high): an addition fused behind the convolution, whose own
-/// code is rounded and clamped first. Both multipliers are powers of two.
+/// code is rounded and clamped first; of halves it is only clamped. Both multipliers are powers of two.
 struct FusedAddition {
   float m_conv = 1, m_residual = 1;
-  std::int8_t low = -128, high = 127;
+  float low = -128, high = 127;
   friend auto operator<=>(const FusedAddition&, const FusedAddition&) = default;
 };
 
-/// Codes: clamp(rint(t * m[k]), low, high) as int8, then the addition if there is one. Float output: t * m[k], with
-/// max(0, .) if low is 0, as fp32.
+/// Codes: clamp(rint(t * m[k]), low, high) as int8, then the addition if there is one; halves are clamped, and rounded
+/// once at the end. Float output: t * m[k], with max(0, .) if low is 0, as fp32.
 struct ConvEpilogue {
   bool float_output = false;
-  std::int8_t low = -128, high = 127;
+  float low = -128, high = 127;
   std::optional<FusedAddition> addition;
   friend auto operator<=>(const ConvEpilogue&, const ConvEpilogue&) = default;
 };
@@ -45,7 +45,16 @@ struct ConvTask {
   FilterShape filter;
   ConvGeometry geometry;
   ConvEpilogue epilogue;
+  bool half = false;  ///< x, w, residual and y are halves instead of codes, acc an fp32 sum in any order
 };
+
+/// Bytes of one element of x, w and residual, and of y.
+inline std::int64_t operand_bytes(const ConvTask& task) {
+  return task.half ? 2 : 1;
+}
+inline std::int64_t output_bytes(const ConvTask& task) {
+  return task.epilogue.float_output ? 4 : operand_bytes(task);
+}
 
 /// One line that tells tasks apart, for logs and caches.
 std::string task_text(const ConvTask& task);
@@ -53,12 +62,12 @@ std::string task_text(const ConvTask& task);
 /// Device memory that one execution touches. Nothing may overlap y but the residual, which may be y itself only in
 /// plans that say so.
 struct ConvPointers {
-  const std::int8_t* x = nullptr;
-  const std::int8_t* w = nullptr;
-  const float* bias = nullptr;            ///< [K], in role wide [P,K]: the int32 biases as fp32, exact below 2^24
-  const float* multiplier = nullptr;      ///< [K], in role wide [P,K]
-  const std::int8_t* residual = nullptr;  ///< like y; only with a fused addition
-  void* y = nullptr;
+  const void* x = nullptr;            ///< codes, or halves
+  const void* w = nullptr;            ///< like x
+  const float* bias = nullptr;        ///< [K], in role wide [P,K]: the int32 biases as fp32, exact below 2^24
+  const float* multiplier = nullptr;  ///< [K], in role wide [P,K]
+  const void* residual = nullptr;     ///< like y; only with a fused addition
+  void* y = nullptr;                  ///< like x, or fp32
   void* workspace = nullptr;
 };
 

@@ -10,15 +10,19 @@ inline std::int64_t output_elements(const ConvTask& task) {
   return task.images * task.candidates * task.out.size();
 }
 
-/// The plain kernel's form of a task: the last rung of the ladder, and the oracle of all others.
-inline PlainConv plain_conv(const ConvTask& task, const ConvPointers& at) {
-  PlainConv op{};
-  op.x = at.x;
-  op.w = at.w;
+/// The plain kernel's form of a task between elements of type T: the last rung of the ladder, and the oracle of all
+/// others.
+template <class T>
+PlainConv<T> plain_conv(const ConvTask& task, const ConvPointers& at) {
+  using Op = PlainConv<T>;
+  using Bound = typename Op::Bound;
+  Op op{};
+  op.x = static_cast<const T*>(at.x);
+  op.w = static_cast<const typename Op::Weight*>(at.w);
   op.bias = at.bias;
   op.m = at.multiplier;
-  op.residual = task.epilogue.addition ? at.residual : nullptr;
-  op.code = task.epilogue.float_output ? nullptr : static_cast<std::int8_t*>(at.y);
+  op.residual = task.epilogue.addition ? static_cast<const T*>(at.residual) : nullptr;
+  op.code = task.epilogue.float_output ? nullptr : static_cast<T*>(at.y);
   op.y = task.epilogue.float_output ? static_cast<float*>(at.y) : nullptr;
   op.in = task.in;
   op.out = task.out;
@@ -27,15 +31,25 @@ inline PlainConv plain_conv(const ConvTask& task, const ConvPointers& at) {
   op.candidates = task.candidates;
   op.input_candidates = task.role == ConvRole::shared ? task.candidates : 1;
   op.filter_stride = task.role == ConvRole::wide ? task.filter.size() : 0;
-  op.low = task.epilogue.low;
-  op.high = task.epilogue.high;
+  op.low = static_cast<Bound>(task.epilogue.low);
+  op.high = static_cast<Bound>(task.epilogue.high);
   if (task.epilogue.addition) {
     op.m_conv = task.epilogue.addition->m_conv;
     op.m_residual = task.epilogue.addition->m_residual;
-    op.add_low = task.epilogue.addition->low;
-    op.add_high = task.epilogue.addition->high;
+    op.add_low = static_cast<Bound>(task.epilogue.addition->low);
+    op.add_high = static_cast<Bound>(task.epilogue.addition->high);
   }
   return op;
+}
+
+/// f(op) with the plain kernel's form for the task's elements.
+template <class F>
+void with_plain_conv(const ConvTask& task, const ConvPointers& at, const F& f) {
+  if (task.half) {
+    f(plain_conv<Half>(task, at));
+  } else {
+    f(plain_conv<std::int8_t>(task, at));
+  }
 }
 
 }  // namespace qnudge::cuda

@@ -12,41 +12,44 @@
 /// candidates share is [N, H, W, C]. Pooling, clamping and tables need no rule of their own: P * C are their channels.
 namespace qnudge {
 
-/// AddCodes with one operand that all candidates share: code[i] = clamp(rint(a[i] * m_a + b[pixel, c] * m_b), low,
-/// high).
+/// AddCodes with one operand that all candidates share: code[i] = nearest(a[i] * m_a + b[pixel, c] * m_b, low, high).
+template <class T>
 struct AddSharedCodes {
-  const std::int8_t* a;  ///< [pixels, P, C]
-  const std::int8_t* b;  ///< [pixels, C]
-  std::int8_t* code;     ///< [pixels, P, C] in [low, high]; may be `a`
-  float m_a, m_b;        ///< powers of two
+  using A = Activation<T>;
+  static constexpr std::int64_t kPack = Pack<T>::kSize;
+  const T* a;      ///< [pixels, P, C]
+  const T* b;      ///< [pixels, C]
+  T* code;         ///< [pixels, P, C] in [low, high]; may be `a`
+  float m_a, m_b;  ///< powers of two
   std::int64_t candidates, channels;
-  std::int32_t low, high;
+  typename A::Bound low, high;
 
-  QNUDGE_HOST_DEVICE std::int8_t sum(std::int8_t u, std::int8_t v) const {
-    return to_code(static_cast<float>(u) * m_a + static_cast<float>(v) * m_b, low, high);
+  QNUDGE_HOST_DEVICE T sum(T u, T v) const {
+    return A::nearest(static_cast<float>(A::value(u)) * m_a + static_cast<float>(A::value(v)) * m_b, low, high);
   }
-  QNUDGE_HOST_DEVICE const std::int8_t* shared(std::int64_t i) const {
+  QNUDGE_HOST_DEVICE const T* shared(std::int64_t i) const {
     return b + i / (candidates * channels) * channels + i % channels;
   }
   QNUDGE_HOST_DEVICE void operator()(std::int64_t i) const { code[i] = sum(a[i], *shared(i)); }
 
   bool packable(std::int64_t) const {
-    return channels % CodePack::kSize == 0 && CodePack::fits(a) && CodePack::fits(b) && CodePack::fits(code);
+    return channels % kPack == 0 && Pack<T>::fits(a) && Pack<T>::fits(b) && Pack<T>::fits(code);
   }
   QNUDGE_HOST_DEVICE void pack(std::int64_t j) const {
-    const std::int64_t i = j * CodePack::kSize;
-    const CodePack u = CodePack::load(a + i), v = CodePack::load(shared(i));
-    CodePack y;
-    for (int e = 0; e < CodePack::kSize; ++e) y.v[e] = sum(u.v[e], v.v[e]);
+    const std::int64_t i = j * kPack;
+    const auto u = Pack<T>::load(a + i), v = Pack<T>::load(shared(i));
+    Pack<T> y;
+    for (int e = 0; e < kPack; ++e) y.v[e] = sum(u.v[e], v.v[e]);
     y.store(code + i);
   }
 };
 
 /// One input of a concatenation: y[pixel, p, first + c] = x[pixel, p or shared, c]. A flattened input is a view: its
 /// `channels` are `channels / inner` pixels of `inner` channels each, which candidates stand between.
+template <class T>
 struct ConcatCodes {
-  const std::int8_t* x;               ///< [pixels, channels / inner, P, inner], without P if `shared`
-  std::int8_t* y;                     ///< [pixels, P, total]
+  const T* x;                         ///< [pixels, channels / inner, P, inner], without P if `shared`
+  T* y;                               ///< [pixels, P, total]
   std::int64_t candidates, channels;  ///< P, C
   std::int64_t inner;                 ///< C, or channels of a flattened input's pixels
   std::int64_t first, total;
@@ -62,10 +65,11 @@ struct ConcatCodes {
 
 /// Sums of a layer's inputs under each filter tap: sum[j] += x at tap j over the output positions of one image;
 /// j = ((g * R + r) * S + s) * C/G + c. Times the codes of a filter, and summed over its taps, this is the sum of its
-/// accumulators: exact.
+/// accumulators: exact for codes; halves sum in units of 1 / kFixedOne.
+template <class T>
 struct TapSums {
-  const std::int8_t* x;  ///< [N, H, W, C]
-  std::int64_t* sum;     ///< [G, R, S, C/G]
+  const T* x;         ///< [N, H, W, C]
+  std::int64_t* sum;  ///< [G, R, S, C/G]
   Shape in, out;
   FilterShape filter;
   ConvGeometry conv;
@@ -84,7 +88,8 @@ struct TapSums {
       for (std::int64_t ox = 0; ox < out.w; ++ox) {
         const std::int64_t at_x = ox * g.stride_w + s * g.dilation_w - g.pad_left;
         if (at_x < 0 || at_x % conv.spread_w != 0 || at_x / conv.spread_w >= in.w) continue;
-        total += x[((n * in.h + at_y / conv.spread_h) * in.w + at_x / conv.spread_w) * in.c + channel];
+        total +=
+            Activation<T>::fixed(x[((n * in.h + at_y / conv.spread_h) * in.w + at_x / conv.spread_w) * in.c + channel]);
       }
     }
     return total;

@@ -29,6 +29,7 @@ struct ChunkCursor {
 
 /// The chunk's part of a cached tensor into a buffer that stays where it is: to[i] = from[first * bytes + i].
 struct GatherChunk {
+  static constexpr std::int64_t kPack = CodePack::kSize;
   const std::int8_t* from;  ///< [count, bytes]
   std::int8_t* to;          ///< [size, bytes]
   ChunkCursor cursor;

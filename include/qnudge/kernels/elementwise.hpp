@@ -5,74 +5,79 @@
 
 #include "qnudge/core/host_device.hpp"
 #include "qnudge/core/shape.hpp"
-#include "qnudge/kernels/requantise.hpp"
+#include "qnudge/kernels/activation.hpp"
 #include "qnudge/model/graph.hpp"
 
 namespace qnudge {
 
-/// Sixteen codes that a device moves in one transaction. An op that has `pack(j)`, elements 16 j .. 16 j + 15 at once,
-/// says in `packable(count)` whether all its addresses and extents allow it; the values are the same either way.
-struct alignas(16) CodePack {
-  static constexpr std::int64_t kSize = 16;
-  std::int8_t v[kSize];
+/// Sixteen bytes that a device moves in one transaction. An op that has `pack(j)`, elements kPack j .. kPack j +
+/// kPack - 1 at once, says in `packable(count)` whether all its addresses and extents allow it; the values are the same
+/// either way.
+template <class T>
+struct alignas(16) Pack {
+  static constexpr std::int64_t kSize = 16 / static_cast<std::int64_t>(sizeof(T));
+  T v[kSize];
 
-  QNUDGE_HOST_DEVICE static bool fits(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % kSize == 0; }
-  QNUDGE_HOST_DEVICE static CodePack load(const std::int8_t* p) { return *reinterpret_cast<const CodePack*>(p); }
-  QNUDGE_HOST_DEVICE void store(std::int8_t* p) const { *reinterpret_cast<CodePack*>(p) = *this; }
+  QNUDGE_HOST_DEVICE static bool fits(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
+  QNUDGE_HOST_DEVICE static Pack load(const T* p) { return *reinterpret_cast<const Pack*>(p); }
+  QNUDGE_HOST_DEVICE void store(T* p) const { *reinterpret_cast<Pack*>(p) = *this; }
 };
+using CodePack = Pack<std::int8_t>;
 
-/// code[i] = clamp(rint(a[i] * m_a + b[i] * m_b), low, high). m_a and m_b are powers of two, so both products are exact
-/// and the sum rounds once.
+/// code[i] = nearest(a[i] * m_a + b[i] * m_b, low, high). m_a and m_b are powers of two, so both products are exact and
+/// the sum rounds once.
+template <class T>
 struct AddCodes {
-  const std::int8_t *a, *b;  ///< codes
-  std::int8_t* code;         ///< in [low, high]; may be `a` or `b`
+  using A = Activation<T>;
+  static constexpr std::int64_t kPack = Pack<T>::kSize;
+  const T *a, *b;
+  T* code;  ///< in [low, high]; may be `a` or `b`
   float m_a, m_b;
-  std::int32_t low, high;
+  typename A::Bound low, high;
 
-  QNUDGE_HOST_DEVICE std::int8_t sum(std::int8_t u, std::int8_t v) const {
-    return to_code(static_cast<float>(u) * m_a + static_cast<float>(v) * m_b, low, high);
+  QNUDGE_HOST_DEVICE T sum(T u, T v) const {
+    return A::nearest(static_cast<float>(A::value(u)) * m_a + static_cast<float>(A::value(v)) * m_b, low, high);
   }
   QNUDGE_HOST_DEVICE void operator()(std::int64_t i) const { code[i] = sum(a[i], b[i]); }
 
   bool packable(std::int64_t count) const {
-    return count % CodePack::kSize == 0 && CodePack::fits(a) && CodePack::fits(b) && CodePack::fits(code);
+    return count % kPack == 0 && Pack<T>::fits(a) && Pack<T>::fits(b) && Pack<T>::fits(code);
   }
   QNUDGE_HOST_DEVICE void pack(std::int64_t j) const {
-    const CodePack u = CodePack::load(a + j * CodePack::kSize), v = CodePack::load(b + j * CodePack::kSize);
-    CodePack y;
-    for (int e = 0; e < CodePack::kSize; ++e) y.v[e] = sum(u.v[e], v.v[e]);
-    y.store(code + j * CodePack::kSize);
+    const auto u = Pack<T>::load(a + j * kPack), v = Pack<T>::load(b + j * kPack);
+    Pack<T> y;
+    for (int e = 0; e < kPack; ++e) y.v[e] = sum(u.v[e], v.v[e]);
+    y.store(code + j * kPack);
   }
 };
 
 /// code[i] = clamp(x[i], low, high).
+template <class T>
 struct ClampCodes {
-  const std::int8_t* x;
-  std::int8_t* code;  ///< may be `x`
-  std::int32_t low, high;
+  using A = Activation<T>;
+  static constexpr std::int64_t kPack = Pack<T>::kSize;
+  const T* x;
+  T* code;  ///< may be `x`
+  typename A::Bound low, high;
 
-  QNUDGE_HOST_DEVICE std::int8_t clamped(std::int32_t v) const {
-    return static_cast<std::int8_t>(v < low ? low : (v > high ? high : v));
-  }
-  QNUDGE_HOST_DEVICE void operator()(std::int64_t i) const { code[i] = clamped(x[i]); }
+  QNUDGE_HOST_DEVICE void operator()(std::int64_t i) const { code[i] = A::clamped(x[i], low, high); }
 
-  bool packable(std::int64_t count) const {
-    return count % CodePack::kSize == 0 && CodePack::fits(x) && CodePack::fits(code);
-  }
+  bool packable(std::int64_t count) const { return count % kPack == 0 && Pack<T>::fits(x) && Pack<T>::fits(code); }
   QNUDGE_HOST_DEVICE void pack(std::int64_t j) const {
-    CodePack y = CodePack::load(x + j * CodePack::kSize);
-    for (std::int8_t& v : y.v) v = clamped(v);
-    y.store(code + j * CodePack::kSize);
+    auto y = Pack<T>::load(x + j * kPack);
+    for (T& v : y.v) v = A::clamped(v, low, high);
+    y.store(code + j * kPack);
   }
 };
 
-/// code[i] = table[x[i] + 128].
+/// code[i] = table[index of x[i]].
+template <class T>
 struct LookupCodes {
-  const std::int8_t* x;
-  const std::int8_t* table;  ///< [256], indexed by input code + 128
-  std::int8_t* code;         ///< may be `x`
+  const T* x;
+  const T* table;  ///< [256] by input code + 128, or [65536] by the bits of a half
+  T* code;         ///< may be `x`
 
-  QNUDGE_HOST_DEVICE void operator()(std::int64_t i) const { code[i] = table[x[i] + 128]; }
+  QNUDGE_HOST_DEVICE void operator()(std::int64_t i) const { code[i] = table[Activation<T>::table_index(x[i])]; }
 };
 
 /// Element i of a pooled tensor [N, OH, OW, C] taken apart, and the corner of its window.
@@ -91,10 +96,10 @@ struct PoolPosition {
   }
 };
 
-/// Calls f(address of the code) for every tap of the window inside the image.
-template <class F>
-QNUDGE_HOST_DEVICE void for_each_tap(const std::int8_t* x, const Shape& in, const Window& window,
-                                     const PoolPosition& at, const F& f) {
+/// Calls f(address of the element) for every tap of the window inside the image.
+template <class T, class F>
+QNUDGE_HOST_DEVICE void for_each_tap(const T* x, const Shape& in, const Window& window, const PoolPosition& at,
+                                     const F& f) {
   for (std::int64_t r = 0; r < window.r; ++r) {
     const std::int64_t iy = at.y0 + r * window.dilation_h;
     if (iy < 0 || iy >= in.h) continue;
@@ -105,10 +110,14 @@ QNUDGE_HOST_DEVICE void for_each_tap(const std::int8_t* x, const Shape& in, cons
   }
 }
 
-/// code[i] = clamp(rint(float(sum of the window's taps) * m), -128, 127).
+/// code[i] = nearest(float(sum of the window's taps) * m). Sums of halves are fp32, in the order of the taps.
+template <class T>
 struct AveragePoolCodes {
-  const std::int8_t* x;  ///< [N, H, W, C]
-  std::int8_t* code;     ///< [N, OH, OW, C]
+  using A = Activation<T>;
+  using Sum = typename A::Sum;
+  static constexpr std::int64_t kPack = Pack<T>::kSize;
+  const T* x;  ///< [N, H, W, C]
+  T* code;     ///< [N, OH, OW, C]
   Shape in, out;
   Window window;
   float multiplier;          ///< where the divisor is the same everywhere
@@ -117,54 +126,59 @@ struct AveragePoolCodes {
   QNUDGE_HOST_DEVICE float multiplier_at(const PoolPosition& at) const {
     return multipliers != nullptr ? multipliers[at.oy * out.w + at.ox] : multiplier;
   }
-  QNUDGE_HOST_DEVICE static std::int8_t pooled(std::int32_t sum, float m) {
-    return to_code(static_cast<float>(sum) * m, -128, 127);
+  QNUDGE_HOST_DEVICE static T pooled(Sum sum, float m) {
+    return A::nearest(static_cast<float>(sum) * m, A::kLowest, A::kHighest);
   }
   QNUDGE_HOST_DEVICE void operator()(std::int64_t i) const {
     const PoolPosition at = PoolPosition::of(i, out, window);
-    std::int32_t sum = 0;
-    for_each_tap(x, in, window, at, [&sum](const std::int8_t* v) { sum += *v; });
+    Sum sum = 0;
+    for_each_tap(x, in, window, at, [&sum](const T* v) { sum += A::value(*v); });
     code[i] = pooled(sum, multiplier_at(at));
   }
 
-  bool packable(std::int64_t) const { return in.c % CodePack::kSize == 0 && CodePack::fits(x) && CodePack::fits(code); }
+  bool packable(std::int64_t) const { return in.c % kPack == 0 && Pack<T>::fits(x) && Pack<T>::fits(code); }
   QNUDGE_HOST_DEVICE void pack(std::int64_t j) const {
-    const PoolPosition at = PoolPosition::of(j * CodePack::kSize, out, window);
-    std::int32_t sums[CodePack::kSize] = {};
-    for_each_tap(x, in, window, at, [&sums](const std::int8_t* row) {
-      const CodePack v = CodePack::load(row);
-      for (int e = 0; e < CodePack::kSize; ++e) sums[e] += v.v[e];
+    const PoolPosition at = PoolPosition::of(j * kPack, out, window);
+    Sum sums[kPack] = {};
+    for_each_tap(x, in, window, at, [&sums](const T* row) {
+      const auto v = Pack<T>::load(row);
+      for (int e = 0; e < kPack; ++e) sums[e] += A::value(v.v[e]);
     });
     const float m = multiplier_at(at);
-    CodePack y;
-    for (int e = 0; e < CodePack::kSize; ++e) y.v[e] = pooled(sums[e], m);
-    y.store(code + j * CodePack::kSize);
+    Pack<T> y;
+    for (int e = 0; e < kPack; ++e) y.v[e] = pooled(sums[e], m);
+    y.store(code + j * kPack);
   }
 };
 
 /// code[i] = largest tap of the window inside the image.
+template <class T>
 struct MaxPoolCodes {
-  const std::int8_t* x;  ///< [N, H, W, C]
-  std::int8_t* code;     ///< [N, OH, OW, C]
+  using A = Activation<T>;
+  static constexpr std::int64_t kPack = Pack<T>::kSize;
+  const T* x;  ///< [N, H, W, C]
+  T* code;     ///< [N, OH, OW, C]
   Shape in, out;
   Window window;
 
+  QNUDGE_HOST_DEVICE static T lowest() { return A::exactly(A::kLowest); }
+  QNUDGE_HOST_DEVICE static T larger(T a, T b) { return A::value(b) > A::value(a) ? b : a; }
   QNUDGE_HOST_DEVICE void operator()(std::int64_t i) const {
-    std::int32_t largest = -128;
+    typename A::Sum largest = A::kLowest;
     for_each_tap(x, in, window, PoolPosition::of(i, out, window),
-                 [&largest](const std::int8_t* v) { largest = *v > largest ? *v : largest; });
-    code[i] = static_cast<std::int8_t>(largest);
+                 [&largest](const T* v) { largest = A::value(*v) > largest ? A::value(*v) : largest; });
+    code[i] = A::exactly(largest);
   }
 
-  bool packable(std::int64_t) const { return in.c % CodePack::kSize == 0 && CodePack::fits(x) && CodePack::fits(code); }
+  bool packable(std::int64_t) const { return in.c % kPack == 0 && Pack<T>::fits(x) && Pack<T>::fits(code); }
   QNUDGE_HOST_DEVICE void pack(std::int64_t j) const {
-    CodePack y;
-    for (std::int8_t& v : y.v) v = -128;
-    for_each_tap(x, in, window, PoolPosition::of(j * CodePack::kSize, out, window), [&y](const std::int8_t* row) {
-      const CodePack v = CodePack::load(row);
-      for (int e = 0; e < CodePack::kSize; ++e) y.v[e] = v.v[e] > y.v[e] ? v.v[e] : y.v[e];
+    Pack<T> y;
+    for (T& v : y.v) v = lowest();
+    for_each_tap(x, in, window, PoolPosition::of(j * kPack, out, window), [&y](const T* row) {
+      const auto v = Pack<T>::load(row);
+      for (int e = 0; e < kPack; ++e) y.v[e] = larger(y.v[e], v.v[e]);
     });
-    y.store(code + j * CodePack::kSize);
+    y.store(code + j * kPack);
   }
 };
 

@@ -29,9 +29,10 @@ struct PhaseAxis {
 
 /// Filters of all phases: to[phase, set, k, y, x, c] = from[set, k, r, s, c], or 0. phase = phase_h * phases_w +
 /// phase_w.
+template <class T>
 struct PhaseFilter {
-  const std::int8_t* from;  ///< [sets, K, R, S, C]
-  std::int8_t* to;          ///< [phases, sets, K, taps_h, taps_w, C]
+  const T* from;  ///< [sets, K, R, S, C]
+  T* to;          ///< [phases, sets, K, taps_h, taps_w, C]
   PhaseAxis h, w;
   std::int64_t sets, k, c;
 
@@ -44,7 +45,7 @@ struct PhaseFilter {
     const std::int64_t row = i / (c * w.taps * h.taps) % (sets * k);  // set * K + k
     const std::int64_t phase = i / phase_size();
     const std::int64_t r = h.source(phase / w.phases, y), s = w.source(phase % w.phases, x);
-    to[i] = r < 0 || s < 0 ? 0 : from[((row * h.filter + r) * w.filter + s) * c + channel];
+    to[i] = r < 0 || s < 0 ? T{} : from[((row * h.filter + r) * w.filter + s) * c + channel];
   }
 };
 

@@ -6,7 +6,7 @@
 #include "qnudge/core/host_device.hpp"
 #include "qnudge/core/shape.hpp"
 #include "qnudge/kernels/channel_error.hpp"
-#include "qnudge/kernels/plain_conv.hpp"
+#include "qnudge/kernels/unspread.hpp"
 #include "qnudge/model/graph.hpp"
 
 /// What a layer reads and gives at the observed output positions of some images: element rules for devices.
@@ -32,8 +32,8 @@ struct SampleRows {
     const std::int64_t c = tap % filter.c, s = tap / filter.c % filter.s, r = tap / (filter.c * filter.s);
     const std::int64_t oy = positions[row] / out.w, ox = positions[row] % out.w;
     const Window& w = conv.window;
-    const std::int64_t y = PlainConv::unspread(oy * w.stride_h + r * w.dilation_h - w.pad_top, conv.spread_h, in.h);
-    const std::int64_t x_at = PlainConv::unspread(ox * w.stride_w + s * w.dilation_w - w.pad_left, conv.spread_w, in.w);
+    const std::int64_t y = unspread(oy * w.stride_h + r * w.dilation_h - w.pad_top, conv.spread_h, in.h);
+    const std::int64_t x_at = unspread(ox * w.stride_w + s * w.dilation_w - w.pad_left, conv.spread_w, in.w);
     if (y < 0 || x_at < 0) return 0;
     return x[((row / per_image * in.h + y) * in.w + x_at) * in.c + group * filter.c + c];
   }

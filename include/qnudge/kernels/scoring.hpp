@@ -3,23 +3,26 @@
 
 #include <cstdint>
 
+#include "qnudge/core/half.hpp"
 #include "qnudge/core/host_device.hpp"
 #include "qnudge/kernels/chunk_cursor.hpp"
 #include "qnudge/kernels/score.hpp"
 
 namespace qnudge {
 
-/// Logits of one image and candidate, from fp32 or from codes; read one at a time, so that the rules of score.hpp work
-/// on either.
+/// Logits of one image and candidate, from fp32, codes or halves; read one at a time, so that the rules of score.hpp
+/// work on either.
 struct LogitRow {
   const float* values;           ///< or nullptr
   const std::int8_t* codes;      ///< or nullptr
-  float scale;                   ///< of the codes, 2^exponent
+  const Half* halves;            ///< or nullptr
+  float scale;                   ///< of codes and halves, 2^exponent
   std::int64_t channels, pitch;  ///< class k is channel k % channels of pixel k / channels; pixels are `pitch` apart
 
   QNUDGE_HOST_DEVICE float operator[](std::int64_t k) const {
     const std::int64_t at = k < channels ? k : k / channels * pitch + k % channels;
-    return values != nullptr ? values[at] : static_cast<float>(codes[at]) * scale;
+    if (values != nullptr) return values[at];
+    return (codes != nullptr ? static_cast<float>(codes[at]) : to_float(halves[at])) * scale;
   }
 };
 
@@ -27,13 +30,18 @@ struct LogitRow {
 struct LogitRows {
   const float* values;       ///< or nullptr
   const std::int8_t* codes;  ///< or nullptr
-  float scale;               ///< of the codes
+  const Half* halves;        ///< or nullptr
+  float scale;               ///< of codes and halves
   std::int64_t pixels, candidates, channels;
 
   QNUDGE_HOST_DEVICE std::int64_t classes() const { return pixels * channels; }
   QNUDGE_HOST_DEVICE LogitRow row(std::int64_t n, std::int64_t p) const {
     const std::int64_t at = (n * pixels * candidates + p) * channels;
-    return {values != nullptr ? values + at : nullptr, codes != nullptr ? codes + at : nullptr, scale, channels,
+    return {values != nullptr ? values + at : nullptr,
+            codes != nullptr ? codes + at : nullptr,
+            halves != nullptr ? halves + at : nullptr,
+            scale,
+            channels,
             candidates * channels};
   }
 };

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "qnudge/core/half.hpp"
 #include "qnudge/model/graph.hpp"
 
 namespace qnudge {
@@ -20,14 +21,25 @@ namespace qnudge {
 ///            network's output; any other output node is its codes times 2^exponent)
 ///
 /// rint rounds half to even; low is 0 after ReLU and -128 otherwise, high is 127 or the code of a Clip's upper bound.
+///
+/// With half activations every tensor between nodes is IEEE half in units of 2^exponent, a scale that costs no
+/// precision and keeps values where int8 codes would be, only with fractions. What is an int8 code above is then the
+/// nearest half
+/// (`half_bounds` instead of low and high), and sums are fp32 in any order, so that backends agree but for rounding.
+enum class Activations { int8, half };
+
 enum class IntOp { input, conv, add, clamp, lookup, concat, max_pool, average_pool, view };
 
 const char* to_string(IntOp op);
 
+constexpr int kHalfBits = 16;
+
 /// What a grid decides for one layer; everything a backend needs to run it.
 struct LayerParams {
   int bits = 8;
-  std::vector<std::int8_t> codes;  ///< [K, R, S, C] in [-2^(bits-1), 2^(bits-1) - 1]
+  /// [K, R, S, C] in [-2^(bits-1), 2^(bits-1) - 1]; empty where bits is kHalfBits: weights are not quantised but halves
+  /// (half_filter), with half activations only.
+  std::vector<std::int8_t> codes;
   std::vector<float> scale;        ///< [K] > 0, grid step: weight = code * scale[k]
   std::vector<std::int32_t> bias;  ///< [K] on the accumulator's grid
   std::vector<float> multiplier;   ///< [K] > 0, m[k] = scale * gain * s_x / s_out, rounded once
@@ -67,6 +79,7 @@ struct IntNode {
   Window pool;                               ///< max_pool, average_pool
   bool count_include_pad = false;            ///< average_pool: false divides by the taps inside the image
   std::vector<std::int8_t> table;            ///< lookup: 256 codes, indexed by input code + 128
+  std::vector<Half> half_table;              ///< lookup, half activations: 65536, indexed by the input's bits
 
   int source = 0;         ///< float graph node that this node's output stands for
   int linear_source = 0;  ///< conv: float graph node of the value before ReLU (conv or BatchNorm)
@@ -82,13 +95,27 @@ struct IntNetwork {
   bool flatten_output = false;  ///< the float output of a convolution is [N, C*H*W] in ONNX; its bytes stay as they are
   int spatial_rank = 2;
   std::string input_name, output_name;
+  Activations activations = Activations::int8;
 
   const IntNode& at(int i) const { return nodes[static_cast<std::size_t>(i)]; }
   Layer& layer(int i) { return layers[static_cast<std::size_t>(i)]; }
   const Layer& layer(int i) const { return layers[static_cast<std::size_t>(i)]; }
   std::int64_t output_size() const { return at(output).shape.size(); }
   bool float_output() const { return at(output).op == IntOp::conv; }
+  bool half() const { return activations == Activations::half; }
+  /// Bytes of one element of node `i`'s output.
+  std::int64_t element_bytes(int i) const { return i == output && float_output() ? 4 : half() ? 2 : 1; }
 };
+
+/// Bounds of a node's values in units of 2^exponent, with half activations.
+struct HalfBounds {
+  float low = -kLargestHalf, high = kLargestHalf;
+};
+HalfBounds half_bounds(const IntNode& node);
+
+/// Filter of a layer as halves, [K, R, S, C]: its codes, or with kHalfBits its weights in units of params.scale; zeros
+/// where a channel is frozen.
+std::vector<Half> half_filter(const Layer& layer, const LayerParams& params);
 
 /// Divisor of an average pooling window whose top-left tap stands at (y0, x0), which may lie in the padding: taps
 /// inside the image, or with `count_include_pad` taps inside image plus padding; at least 1.

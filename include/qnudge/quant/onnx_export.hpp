@@ -13,14 +13,15 @@ enum class ExportTarget {
 };
 
 /// Serialises the network as QDQ ONNX (opset 13): int8 codes, one positive scale per layer or channel
-/// (multiplier * s_out / s_x), int32 biases, zero points 0. The same network gives the same bytes.
+/// (multiplier * s_out / s_x), int32 biases, zero points 0. With half activations only weights and biases are
+/// dequantised; every tensor between nodes passes a Cast to half and back. The same network gives the same bytes.
 std::string to_qdq_onnx(const IntNetwork& network, ExportTarget target = ExportTarget::onnxruntime);
 
 /// Reads back what `to_qdq_onnx(onnxruntime)` wrote: the same nodes, codes, biases, multipliers and exponents
 /// (float weights, gain and shift are gone). Throws Error(kind input) for anything else.
 IntNetwork import_qdq_onnx(const std::filesystem::path& path);
 
-/// True if the file is a readable ONNX model with QuantizeLinear nodes.
+/// True if the file is a readable ONNX model with DequantizeLinear nodes.
 bool is_qdq_onnx(const std::filesystem::path& path);
 
 }  // namespace qnudge

@@ -74,6 +74,10 @@ std::vector<float> grid_scales(const Layer& layer, const Grid& grid);
 /// are not tunable get their signs as codes with 2 bits, whatever the grid.
 LayerParams quantise_layer(const IntNetwork& network, const Layer& layer, const Grid& grid);
 
+/// The layer's weights as halves, not quantised (kHalfBits), with bias and multiplier as `quantise_layer` has them on
+/// an 8-bit grid of one power of two. Layers that are not tunable keep their signs as codes.
+LayerParams half_layer(const IntNetwork& network, const Layer& layer);
+
 /// Nearest codes with `factor` times the step of every channel, multipliers to match. Frozen channels, and those whose
 /// multiplier would no longer be a normal float, stay.
 void rescale(const Layer& layer, double factor, LayerParams& params);
@@ -94,6 +98,9 @@ std::int64_t worst_reachable_accumulator(const IntNetwork& network, const Layer&
 
 /// Quantises one preprocessed float sample to input codes: clamp(rint(x * 2^-exponent)); NaN becomes 0.
 void quantise_input(const IntNetwork& network, std::span<const float> sample, std::span<std::int8_t> codes);
+
+/// The same as halves in units of the input's scale.
+void quantise_input(const IntNetwork& network, std::span<const float> sample, std::span<Half> halves);
 
 /// Bytes of all codes packed at their bit widths, plus biases (4 bytes) and multipliers (4 bytes; one per layer where
 /// all channels share it, else one per channel).

@@ -38,9 +38,13 @@ Prepared prepare_network(const Config& config, const Graph& graph, const Dataset
                          const FloatPass& float_pass, const std::filesystem::path& reference_file,
                          SharedWork* shared = nullptr);
 
-/// Every layer at nearest codes on its configured grid (or at `rest_bits` on the common grid's scheme).
+/// Every layer at nearest codes on its configured grid.
 std::vector<LayerParams> nearest_params(const IntNetwork& network, const QuantConfig& config);
+/// A layer that a mode leaves alone: nearest codes of `quant.rest_bits` on its grid's scheme, or with half activations
+/// halves, kHalfBits.
+LayerParams rest_layer(const IntNetwork& network, const QuantConfig& config, const Layer& layer);
 std::vector<LayerParams> rest_params(const IntNetwork& network, const QuantConfig& config);
+int rest_bits(const QuantConfig& config);
 
 /// Quantised inputs and labels of `indices`; reference logits are attached when given, of series the originals.
 ImageSet make_image_set(const IntNetwork& network, const Dataset& dataset, const Indices& indices,

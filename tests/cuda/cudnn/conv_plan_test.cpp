@@ -16,6 +16,7 @@ namespace qnudge::cuda {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 std::string message_of(const std::function<void()>& call) {
   try {
@@ -151,10 +152,37 @@ TEST_F(Deviceless, HalfFormsPlanWithTheSameEpilogue) {
   }
 }
 
+/// Of half activations: no rounding but the conversion to the output, and no other form than the same in slices.
+TEST_F(Deviceless, HalvesPlanOnEveryArchitecture) {
+  int asked = 0;
+  for (const auto& [role, candidates] :
+       {std::pair{ConvRole::single, 1}, {ConvRole::wide, 33}, {ConvRole::shared, 32}}) {
+    for (const bool fused : {false, true}) {
+      ConvTask task = task_of(role, candidates);
+      task.half = true;
+      task.epilogue.high = 65504;
+      if (fused) task.epilogue.addition = FusedAddition{1, 0.5f, 0, 6};
+      EXPECT_EQ(forms_of(task, 8).size(), role == ConvRole::wide ? 2u : 1u);
+      const std::string text = make_conv_graph(*api_, target(), task, ConvForm::whole).text;
+      EXPECT_THAT(text, HasSubstr("t1 type2 "));
+      EXPECT_THAT(text, HasSubstr("t2 type2 "));
+      EXPECT_THAT(text, HasSubstr("t6 type2 "));
+      EXPECT_THAT(text, Not(HasSubstr("op9;"))) << "subtraction belongs to the rounding of codes";
+      EXPECT_EQ(text.find("t5 type2 ") != text.npos, fused);
+      for (const DescribedDevice& device : kDescribedDevices) {
+        const PlanOutcome outcome = plan_conv(*api_, PlanTarget(*api_, device.json()), task, ConvForm::whole);
+        EXPECT_TRUE(outcome.accepted) << device.name << ", " << task_text(task) << ": " << outcome.reason;
+        ++asked;
+      }
+    }
+  }
+  EXPECT_EQ(asked, 24);
+}
+
 TEST_F(Deviceless, TunersHaveMoreThanTheHeuristicsToChooseFrom) {
   const auto choices = engine_choices(*api_, target(), task_of(ConvRole::wide, 32), ConvForm::whole);
   ASSERT_FALSE(choices.empty());
-  EXPECT_THAT(choices.front(), testing::Not(HasSubstr("knob"))) << "the heuristics come first";
+  EXPECT_THAT(choices.front(), Not(HasSubstr("knob"))) << "the heuristics come first";
   EXPECT_THAT(choices, testing::Contains(HasSubstr("knob")));
   EXPECT_EQ(std::set<std::string>(choices.begin(), choices.end()).size(), choices.size());
   EXPECT_TRUE(all_plans(*api_, target(), task_of(ConvRole::wide, 32), ConvForm::whole, 8).empty());

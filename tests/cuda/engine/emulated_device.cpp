@@ -27,8 +27,9 @@ class EmulatedConv : public PreparedConv {
 
   void run(const ConvPointers& at) const {
     std::memset(at.workspace, 0x5a, workspace_bytes());
-    const PlainConv op = plain_conv(task_, at);
-    for (std::int64_t i = 0; i < output_elements(task_); ++i) op(i);
+    with_plain_conv(task_, at, [&](const auto& op) {
+      for (std::int64_t i = 0; i < output_elements(task_); ++i) op(i);
+    });
   }
 
  private:
@@ -103,7 +104,7 @@ struct Execute {
   void run_op(const Op& op, std::int64_t count) const {
     if constexpr (requires { op.pack(count); }) {
       if (op.packable(count)) {
-        scattered(count / CodePack::kSize, draw, [&](std::int64_t j) { op.pack(j); });
+        scattered(count / Op::kPack, draw, [&](std::int64_t j) { op.pack(j); });
         return;
       }
     }
@@ -140,7 +141,10 @@ struct Execute {
     c.mailbox->generation = c.counters->generation;
   }
   void operator()(const SumTaps& c) const {
-    for (std::int64_t i = 0; i < c.images * c.op.taps(); ++i) c.op.sum[i % c.op.taps()] += c.op(i);
+    const auto add = [&](const auto& op) {
+      for (std::int64_t i = 0; i < c.images * op.taps(); ++i) op.sum[i % op.taps()] += op(i);
+    };
+    std::visit(add, c.op);
   }
   void operator()(const Score& c) const {
     for (std::int64_t n = 0; n < c.op.cursor.size; ++n) {

@@ -12,6 +12,7 @@
 #include "qnudge/kernels/descent.hpp"
 #include "qnudge/quant/residual.hpp"
 #include "support/fit_problem.hpp"
+#include "support/half_tensors.hpp"
 #include "support/random_network.hpp"
 #include "support/series_problem.hpp"
 
@@ -110,6 +111,33 @@ inline void expect_equal_evaluation(const MakeBackend& make, std::uint64_t seed)
     for (int layer = 0; layer < static_cast<int>(network.layers.size()); ++layer) {
       EXPECT_EQ(session->accumulator_means(layer, handle), expected->accumulator_means(layer, expected_images))
           << "seed " << seed << " layer " << layer;
+    }
+  }
+}
+
+/// Half activations: near the reference, whatever the order of sums.
+inline void expect_near_in_half(const MakeBackend& make, std::uint64_t seed) {
+  const IntNetwork network = random_network(seed, Activations::half);
+  const ImageSet images = random_images(network, 7, seed);
+  const auto reference = make_reference_backend();
+  qnudge::test::expect_near(qnudge::test::half_tensors(*make({.images = 2, .seed = seed}), network, images),
+                            qnudge::test::half_tensors(*reference, network, images), 1.0 / 64,
+                            fmt::format("seed {}", seed));
+}
+
+/// Half activations on a device whose convolutions sum in one order: the search is the same for any chunks and streams.
+inline void expect_equal_search_in_half(const MakeBackend& make, std::uint64_t seed) {
+  const IntNetwork network = random_network(seed, Activations::half);
+  const ImageSet images = random_images(network, 7, seed);
+  for (int layer = 0; layer < static_cast<int>(network.layers.size()); ++layer) {
+    if (!network.layer(layer).tunable || network.layer(layer).params.bits == kHalfBits) continue;
+    PopulationOptions options{.parents = 3, .offspring = 5, .seed = seed, .rate = 0.2};
+    options.fitness = static_cast<FitnessKind>((seed + static_cast<std::uint64_t>(layer)) % 4);
+    const Outcome expected = run_search(*make({}), network, images, layer, options);
+    for (const Variant& v : {Variant{3, 2, 2, true, seed}, {2, 3, 4, true, seed}, {4, 1, 1, true, seed}}) {
+      options.chunk = v.candidates;
+      expect_equal(run_search(*make(v), network, images, layer, options), expected,
+                   fmt::format("halves, seed {} layer {} streams {} images {}", seed, layer, v.streams, v.images));
     }
   }
 }

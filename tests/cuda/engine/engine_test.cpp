@@ -37,6 +37,11 @@ TEST_P(RandomNetworks, SearchEqualsTheReferenceForAnyChunkAndStreams) {
   for (int i = 0; i < 6; ++i) test::expect_equal_search(emulated, seed(2000, i));
 }
 
+TEST_P(RandomNetworks, HalvesAreNearTheReferenceAndTheSameForAnyChunkAndStreams) {
+  for (int i = 0; i < 5; ++i) test::expect_near_in_half(emulated, seed(7000, i));
+  for (int i = 5; i < 10; ++i) test::expect_equal_search_in_half(emulated, seed(7000, i));
+}
+
 TEST_P(RandomNetworks, ReconstructionEqualsTheReference) {
   for (int i = 0; i < 4; ++i) test::expect_equal_reconstruction(emulated, seed(6000, i));
 }

@@ -35,7 +35,8 @@ std::vector<std::int8_t> random_codes(std::int64_t count, std::uint64_t seed) {
 std::vector<std::int8_t> by_phases(const ConvTask& task, const Phases& phases, const ConvPointers& at) {
   const std::int64_t sets = task.role == ConvRole::wide ? task.candidates : 1;
   std::vector<std::int8_t> filters(1);
-  PhaseFilter rearrange{at.w, nullptr, phases.h, phases.w, sets, task.filter.k, task.filter.c};
+  PhaseFilter<std::int8_t> rearrange{
+      static_cast<const std::int8_t*>(at.w), nullptr, phases.h, phases.w, sets, task.filter.k, task.filter.c};
   filters.resize(static_cast<std::size_t>(rearrange.size()));
   rearrange.to = filters.data();
   for (std::int64_t i = 0; i < rearrange.size(); ++i) rearrange(i);
@@ -51,7 +52,7 @@ std::vector<std::int8_t> by_phases(const ConvTask& task, const Phases& phases, c
     ConvPointers p = at;
     p.w = filters.data() + phase * rearrange.phase_size();
     p.y = part.data();
-    const PlainConv op = plain_conv(one, p);
+    const auto op = plain_conv<std::int8_t>(one, p);
     for (std::int64_t i = 0; i < output_elements(one); ++i) op(i);
     for (std::int64_t n = 0; n < one.images; ++n) {
       for (std::int64_t qy = 0; qy < one.out.h; ++qy) {
@@ -97,7 +98,7 @@ TEST(Phases, GiveTheTransposedConvolution) {
               const std::vector<float> bias(static_cast<std::size_t>(sets * 4), 3.0f), m(bias.size(), 0.01f);
               std::vector<std::int8_t> expected(static_cast<std::size_t>(output_elements(task)));
               ConvPointers at{x.data(), w.data(), bias.data(), m.data(), nullptr, expected.data(), nullptr};
-              const PlainConv op = plain_conv(task, at);
+              const auto op = plain_conv<std::int8_t>(task, at);
               for (std::int64_t i = 0; i < output_elements(task); ++i) op(i);
               ASSERT_EQ(by_phases(task, phases, at), expected)
                   << "role " << static_cast<int>(role) << " spread " << spread << " taps " << taps << " pad " << pad

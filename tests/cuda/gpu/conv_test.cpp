@@ -49,7 +49,7 @@ struct Operands {
 
 std::vector<std::uint8_t> expected(const ConvTask& task, const Operands& o) {
   std::vector<std::uint8_t> y(static_cast<std::size_t>(output_elements(task)) * (task.epilogue.float_output ? 4 : 1));
-  const PlainConv op = plain_conv(
+  const auto op = plain_conv<std::int8_t>(
       task, {o.x.data(), o.w.data(), o.bias.data(), o.multiplier.data(), o.residual.data(), y.data(), nullptr});
   for (std::int64_t i = 0; i < output_elements(task); ++i) op(i);
   return y;
@@ -153,7 +153,7 @@ TEST_F(GpuConv, EveryRoleGeometryAndEpilogueEqualsTheDefinition) {
 TEST_F(GpuConv, HalfFormsEqualTheDefinitionInsideTheirBound) {
   const auto device = open_cuda_device();
   const Cudnn& api = cudnn();
-  const auto handles = std::make_shared<const CudnnHandles>(api, 1);
+  const auto handles = std::make_shared<CudnnHandles>(api, 1);
   const PlanTarget target(handles->first());
   int planned = 0;
   for (const auto& [role, candidates] : {std::pair{ConvRole::single, 1}, {ConvRole::wide, 5}, {ConvRole::shared, 3}}) {

@@ -2,6 +2,8 @@
 // What the engine does on an emulated device, on a real one.
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "cuda/engine/engine_cases.hpp"
 #include "gpu.hpp"
 #include "qnudge/core/error.hpp"
@@ -27,6 +29,21 @@ TEST_F(GpuEngine, EvaluationAndMeansEqualTheReferenceForAnyChunk) {
 
 TEST_F(GpuEngine, SearchEqualsTheReferenceForAnyChunkAndStreams) {
   for (std::uint64_t seed = 2000; seed < 2006; ++seed) test::expect_equal_search(real, seed);
+}
+
+TEST_F(GpuEngine, HalvesAreNearTheReferenceAndRepeatTheirBytes) {
+  for (std::uint64_t seed = 7000; seed < 7012; ++seed) test::expect_near_in_half(real, seed);
+  const IntNetwork network = test::random_network(7001, Activations::half);
+  const ImageSet images = test::random_images(network, 40, 7);
+  const auto layer =
+      std::ranges::find_if(network.layers, [](const Layer& l) { return l.tunable && l.params.bits != kHalfBits; });
+  ASSERT_NE(layer, network.layers.end());
+  const PopulationOptions options{.parents = 8, .offspring = 16, .fitness = FitnessKind::cross_entropy, .rate = 0.1};
+  const int at = static_cast<int>(layer - network.layers.begin());
+  const test::Outcome first = test::run_search(*make_cuda_backend(), network, images, at, options);
+  for (int replay = 0; replay < 5; ++replay) {
+    test::expect_equal(test::run_search(*make_cuda_backend(), network, images, at, options), first, "halves");
+  }
 }
 
 TEST_F(GpuEngine, RestoredSearchEndsTheSame) {
