@@ -113,6 +113,10 @@ echo "{\"equal\": true}"'
 step tests 300 "$bin/qnudge_gpu_tests" --gtest_brief=1 --gtest_output=json:"$work/tests.json"
 if [[ -f "$work/tests.json" ]]; then add tests_report "$(cat "$work/tests.json")"; fi
 step check 120 "$bin/qnudge" check "$config" "${set_data[@]}" --backends "reference,host,$backend" --images 16 --json
+step check_half 120 "$bin/qnudge" check "$config" "${set_data[@]}" --set quant.activations=half \
+  --backends "reference,host,$backend" --images 16 --json
+step tune_half_on_device 120 "${tune[@]}" --backend "$backend" --set quant.activations=half --set search.mutation=uniform \
+  --out "$work/half"
 step tune_on_host 120 "${tune[@]}" --backend host --out "$work/first"
 step tune_on_device 120 "${tune[@]}" --backend "$backend" --out "$work/second"
 step same_files 10 bash -c "$same_files" "$work"
