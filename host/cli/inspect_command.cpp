@@ -52,6 +52,10 @@ const char* op_name(const Layer& layer) {
   return "Conv";
 }
 
+int activation_bits(const IntNetwork& network) {
+  return network.half() ? kHalfBits : 8;
+}
+
 LayerRow row_of(const IntNetwork& network, const Layer& layer, int bits) {
   LayerRow row{.name = layer.name,
                .op = op_name(layer),
@@ -62,8 +66,7 @@ LayerRow row_of(const IntNetwork& network, const Layer& layer, int bits) {
                .parameters = layer.filter.size() + layer.filter.k,
                .macs = layer.macs(),
                .bits = bits};
-  constexpr std::int64_t kActivationBits = 8;
-  row.bops = row.macs * bits * kActivationBits;
+  row.bops = row.macs * bits * activation_bits(network);
   IntNetwork alone;  // the packed size of this layer by the same rule as the whole network's
   alone.nodes = network.nodes;
   alone.layers = {layer};
@@ -93,7 +96,8 @@ LayerRow total_of(const std::vector<LayerRow>& rows) {
   return total;
 }
 
-std::string inspect_text(const InspectOptions& options, const std::vector<LayerRow>& rows, bool integer) {
+std::string inspect_text(const InspectOptions& options, const std::vector<LayerRow>& rows, const std::string& kind,
+                         int activations) {
   using Align = TextTable::Align;
   TextTable table({{"layer", Align::left},
                    {"op", Align::left},
@@ -116,9 +120,9 @@ std::string inspect_text(const InspectOptions& options, const std::vector<LayerR
   table.add({fmt::format("{} layers", rows.size()), "", "", "", "", "", count_text(total.parameters),
              count_text(total.macs), "", count_text(total.bops), count_text(total.packed_bytes)});
   return fmt::format(
-      "{}: {} model, every node is supported\n\n{}\nPer image. BOPs = MACs x weight bits x 8 activation "
+      "{}: {} model, every node is supported\n\n{}\nPer image. BOPs = MACs x weight bits x {} activation "
       "bits; packed bytes = codes, int32 biases and fp32 scales.\n",
-      options.model, integer ? "integer (QDQ)" : "float", table.text());
+      options.model, kind, table.text(), activations);
 }
 
 Json to_json(const Shape& shape) {
@@ -187,10 +191,13 @@ int run_inspect(const InspectOptions& options, Terminal& terminal, const OutputO
   std::vector<LayerRow> rows;
   for (const Layer& layer : network.layers) {
     constexpr int kSignBits = 2;  // of a BatchNorm on its own
-    const int usual = integer ? bits_of(layer.params.codes) : (layer.tunable ? 8 : kSignBits);
+    const bool half = integer && layer.params.bits == kHalfBits;
+    const int usual = half ? kHalfBits : integer ? bits_of(layer.params.codes) : layer.tunable ? 8 : kSignBits;
     rows.push_back(row_of(network, layer, options.bits > 0 && layer.tunable ? options.bits : usual));
   }
-  terminal.out() << (output.json ? inspect_json(options, rows, integer) : inspect_text(options, rows, integer));
+  const char* kind = network.half() ? "weights-only (QDQ, half activations)" : integer ? "integer (QDQ)" : "float";
+  terminal.out() << (output.json ? inspect_json(options, rows, integer)
+                                 : inspect_text(options, rows, kind, activation_bits(network)));
   return 0;
 }
 

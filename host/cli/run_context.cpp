@@ -71,6 +71,7 @@ RunReport write_results(const RunContext& run, const TuneResult& result, const s
                               .folder = config.out,
                               .protocol = config.protocol,
                               .seed = config.seed,
+                              .activations = config.quant.activations,
                               .backend = run.backend->name(),
                               .device = run.backend->device(),
                               .model = config.model,

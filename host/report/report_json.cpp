@@ -81,6 +81,7 @@ std::string report_json(const RunReport& report) {
   json["version"] = kVersion;
   json["protocol"] = context.protocol;
   json["leaky"] = report.leaky;
+  json["activations"] = context.activations;
   json["backend"] = context.backend;
   json["device"] = context.device;
   json["seed"] = context.seed;

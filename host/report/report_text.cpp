@@ -13,7 +13,8 @@ std::string title(const RunReport& report) {
   const ReportContext& context = report.context;
   const char* protocol =
       report.leaky ? "protocol paper, LEAKY: fitness was scored on test images" : "held-out protocol";
-  return fmt::format("qnudge {} | {} | seed {} | {}\n", kVersion, protocol, context.seed, context.device);
+  return fmt::format("qnudge {} | {} | {}seed {} | {}\n", kVersion, protocol,
+                     context.activations == "half" ? "half activations | " : "", context.seed, context.device);
 }
 
 std::string accuracy_table(const RunReport& report) {

@@ -120,6 +120,26 @@ TEST(Tune, InterruptedAtEveryLayerAndResumedEndsInTheSameBytes) {
   }
 }
 
+TEST(Tune, HalfActivationsGiveTheSameBytesForAnyThreadsAndChunksAndAfterAnInterruption) {
+  TemporaryFolder folder;
+  ToyProblem toy;
+  toy.config.quant.activations = "half";
+  toy.backend = make_host_backend({.threads = 1, .tile = 4});
+  const TuneResult expected = toy.tune(folder / "expected");
+  EXPECT_TRUE(expected.network.half());
+  EXPECT_GT(expected.evaluations, 3);
+  EXPECT_THAT(contents(folder / "expected/sensitivity.json"), HasSubstr("\"rest_bits\": 16"));
+  toy.backend = make_host_backend({.threads = 3, .tile = 4});
+  toy.config.search.chunk = 4;
+  toy.tune(folder / "chunks");
+  expect_same_results(folder / "expected", folder / "chunks", "threads and chunks");
+  InterruptingObserver observer(toy.stop, 1);
+  EXPECT_THAT(message_of([&] { tune(toy.request(folder / "cut"), observer); }, ErrorKind::interrupted),
+              HasSubstr("--resume"));
+  toy.tune(folder / "cut", true);
+  expect_same_results(folder / "expected", folder / "cut", "interrupted");
+}
+
 /// A backend that throws in the middle: what a crash leaves behind is the last checkpoint and a longer history.
 TEST(Tune, CrashBetweenHistoryAndCheckpointIsCutBack) {
   TemporaryFolder folder;
@@ -239,6 +259,21 @@ TEST(Tune, BudgetKeepsTheRestAtEightBits) {
   EXPECT_EQ(loose.stop_reason, "done");
   for (const Layer& layer : loose.network.layers) EXPECT_EQ(layer.params.bits, 2) << layer.name;
   EXPECT_LT(loose.size_bytes, strict.size_bytes);
+}
+
+TEST(Tune, BudgetKeepsTheRestInHalfPrecisionBetweenHalves) {
+  TemporaryFolder folder;
+  ToyProblem toy;
+  toy.config.quant.activations = "half";
+  toy.config.quant.grid.bits = 2;
+  toy.config.stop.rule = "budget";
+  toy.config.stop.tolerance = 0.0;
+  const TuneResult r = toy.tune(folder / "run");
+  ASSERT_EQ(r.stop_reason, "budget");
+  std::int64_t halves = 0;
+  for (const Layer& layer : r.network.layers) halves += layer.params.bits == kHalfBits ? 1 : 0;
+  EXPECT_GT(halves, 0);
+  EXPECT_EQ(r.start.test.correct, r.float_test.correct) << "nothing is quantised at the start";
 }
 
 TEST(Tune, WallClockLimitSavesTheBestSoFar) {

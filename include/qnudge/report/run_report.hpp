@@ -16,6 +16,7 @@ struct ReportContext {
   std::string config_file, folder;
   std::string protocol;  ///< "held_out" or "paper" (leaky)
   std::uint64_t seed = 0;
+  std::string activations;  ///< "int8" or "half"
   std::string backend, device;
   std::string model, model_fingerprint;
   std::string train_data, train_fingerprint, test_data, test_fingerprint;
