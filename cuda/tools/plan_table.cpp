@@ -3,6 +3,8 @@
 //
 //   plan_table RECORD.jsonl                 asks what RECORD does not hold yet, appending one line per answer
 //   plan_table RECORD.jsonl --seconds N     stops after N seconds; a later call goes on
+//   plan_table RECORD.jsonl --candidates P  asks for this many candidates alone: several processes can share the work,
+//                                           each with a record of its own, and their records joined are one record
 //   plan_table RECORD.jsonl --markdown      writes the table of what RECORD holds to stdout
 #include <fmt/format.h>
 
@@ -24,7 +26,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int kCodeBits = 8;
-constexpr std::int64_t kCandidates[] = {32, 33, 1, 16, 64};
+const std::vector<std::int64_t> kCandidates = {32, 33, 1, 16, 64};
 
 const char* role_name(ConvRole role) {
   return role == ConvRole::single ? "single" : role == ConvRole::wide ? "wide" : "shared";
@@ -59,13 +61,13 @@ json ask(const Cudnn& api, const PlanTarget& target, const ConvTask& task) {
   return answer;
 }
 
-void fill(const std::string& path, double seconds) {
+void fill(const std::string& path, const std::vector<std::int64_t>& all_candidates, double seconds) {
   std::map<std::string, json> record = read_record(path);
   std::ofstream out(path, std::ios::app);
   const Cudnn& api = cudnn();
   const auto begun = std::chrono::steady_clock::now();
   std::int64_t asked = 0;
-  for (const std::int64_t candidates : kCandidates) {
+  for (const std::int64_t candidates : all_candidates) {
     for (const DescribedDevice& device : kDescribedDevices) {
       const PlanTarget target(api, device.json());
       for (const ModelShapes& model : published_models()) {
@@ -86,52 +88,62 @@ void fill(const std::string& path, double seconds) {
   }
 }
 
-/// What became of one network's tasks in one role.
+/// What became of some tasks.
 struct Tally {
-  int asked = 0, open = 0;
+  int open = 0;
   std::map<std::string, int> forms;
 
   std::string text() const {
-    if (asked == 0) return "not run";
     std::string all;
-    for (const auto& [form, count] : forms) {
-      all += fmt::format("{}{} {}", all.empty() ? "" : ", ", count, form);
-    }
-    return open == 0 ? all : fmt::format("{} ({} not run)", all, open);
+    for (const auto& [form, count] : forms) all += fmt::format("{}{} {}", all.empty() ? "" : ", ", count, form);
+    if (open > 0) all += fmt::format("{}{} not run", all.empty() ? "" : ", ", open);
+    return all.empty() ? "-" : all;
   }
 };
 
+using Record = std::map<std::string, json>;
+using Refusals = std::map<std::string, std::set<std::string>>;  ///< keys by reason
+
+/// One network's layers in one role, on all architectures.
+Tally tally(const Record& record, const ModelShapes& model, ConvRole role, std::int64_t candidates,
+            Refusals& refusals) {
+  Tally found;
+  for (const DescribedDevice& device : kDescribedDevices) {
+    for (const LayerShape& layer : model.layers) {
+      for (const ConvTask& task : tasks_of(layer, candidates)) {
+        if (task.role != role) continue;
+        const auto answer = record.find(key_of(device, task));
+        if (answer == record.end()) {
+          ++found.open;
+          continue;
+        }
+        const std::string form = answer->second["form"];
+        ++found.forms[form];
+        if (form == "plain kernel") refusals[answer->second["reason"]].insert(answer->first);
+      }
+    }
+  }
+  return found;
+}
+
 void write_markdown(const std::string& path) {
-  const std::map<std::string, json> record = read_record(path);
-  std::cout << "| network | role | P |";
-  for (const DescribedDevice& device : kDescribedDevices) std::cout << ' ' << device.architecture << " |";
+  const Record record = read_record(path);
+  Refusals refusals;
+  std::string architectures;
+  for (const DescribedDevice& device : kDescribedDevices) {
+    architectures += fmt::format("{}{}", architectures.empty() ? "" : ", ", device.architecture);
+  }
+  std::cout << "Tasks of every network's layers, on " << architectures << " together:\n\n| network | role |";
+  constexpr std::int64_t kColumns[] = {1, 16, 32, 33, 64};
+  for (const std::int64_t candidates : kColumns) std::cout << " P = " << candidates << " |";
   std::cout << "\n|---|---|---|---|---|---|---|\n";
-  std::map<std::string, std::set<std::string>> refusals;
   for (const ModelShapes& model : published_models()) {
     for (const ConvRole role : {ConvRole::single, ConvRole::wide, ConvRole::shared}) {
-      for (const std::int64_t candidates : {1, 16, 32, 33, 64}) {
-        if (role == ConvRole::single && candidates != 1) continue;
-        std::cout << fmt::format("| {} | {} | {} |", model.name, role_name(role), candidates);
-        for (const DescribedDevice& device : kDescribedDevices) {
-          Tally tally;
-          for (const LayerShape& layer : model.layers) {
-            for (const ConvTask& task : tasks_of(layer, candidates)) {
-              if (task.role != role) continue;
-              const auto found = record.find(key_of(device, task));
-              if (found == record.end()) {
-                ++tally.open;
-                continue;
-              }
-              ++tally.asked;
-              const std::string form = found->second["form"];
-              ++tally.forms[form];
-              if (form == "plain kernel") refusals[found->second["reason"]].insert(found->first);
-            }
-          }
-          std::cout << ' ' << tally.text() << " |";
-        }
-        std::cout << '\n';
+      std::cout << fmt::format("| {} | {} |", model.name, role_name(role));
+      for (const std::int64_t candidates : kColumns) {
+        std::cout << ' ' << tally(record, model, role, candidates, refusals).text() << " |";
       }
+      std::cout << '\n';
     }
   }
   std::cout << fmt::format("\n{} different tasks asked.\n", record.size());
@@ -143,15 +155,17 @@ void write_markdown(const std::string& path) {
 
 int run(const std::vector<std::string>& arguments) {
   if (arguments.empty()) {
-    std::cerr << "plan_table RECORD.jsonl [--seconds N | --markdown]\n";
+    std::cerr << "plan_table RECORD.jsonl [--seconds N | --candidates P | --markdown]\n";
     return 2;
   }
   if (arguments.size() > 1 && arguments[1] == "--markdown") {
     write_markdown(arguments[0]);
     return 0;
   }
-  const double seconds = arguments.size() > 2 && arguments[1] == "--seconds" ? std::stod(arguments[2]) : 1e9;
-  fill(arguments[0], seconds);
+  const auto given = [&](const char* option) { return arguments.size() > 2 && arguments[1] == option; };
+  const double seconds = given("--seconds") ? std::stod(arguments[2]) : 1e9;
+  fill(arguments[0], given("--candidates") ? std::vector<std::int64_t>{std::stoll(arguments[2])} : kCandidates,
+       seconds);
   return 0;
 }
 
