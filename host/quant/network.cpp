@@ -31,7 +31,9 @@ const char* to_string(IntOp op) {
 
 HalfBounds half_bounds(const IntNode& node) {
   const auto bound = [&](std::int8_t code, double clip, float otherwise) {
-    if (clip != 0.0) return static_cast<float>(std::ldexp(clip, -node.exponent));
+    if (clip != 0.0) {
+      return static_cast<float>(std::clamp<double>(std::ldexp(clip, -node.exponent), -kLargestHalf, kLargestHalf));
+    }
     return code == 0 ? 0.0f : otherwise;
   };
   return {bound(node.low, node.clip_low, -kLargestHalf), bound(node.high, node.clip_high, kLargestHalf)};

@@ -193,6 +193,16 @@ class QdqImporter {
     return static_cast<std::int8_t>(code);
   }
 
+  /// The node whose bound this is: one of its own, or the one that it is a part of.
+  IntNode& bounded_node(const onnx::NodeProto& from, const Value& read) {
+    if (from.doc_string().empty()) {
+      read_unary(from, IntOp::clamp);
+      return net_.nodes.back();
+    }
+    values_[from.output(0)] = {Value::real, read.node};
+    return node(read.node);
+  }
+
   void read_bound(const onnx::NodeProto& from) {
     const Value read = value(input(from, 0));
     require(read.kind != Value::codes, ErrorKind::input, "it reads codes");
@@ -204,27 +214,14 @@ class QdqImporter {
       low = bound_code(input(from, 1), exponent);
       high = bound_code(input(from, 2), exponent);
     }
-    int bounded = read.node;
-    if (from.doc_string().empty()) {
-      read_unary(from, IntOp::clamp);
-      bounded = static_cast<int>(net_.nodes.size()) - 1;
-    } else {
-      values_[from.output(0)] = {Value::real, bounded};
-    }
-    node(bounded).low = low;
-    node(bounded).high = high;
+    IntNode& bounded = bounded_node(from, read);
+    bounded.low = low;
+    bounded.high = high;
   }
 
   /// In real values, because the scale is said later.
   void read_half_bound(const onnx::NodeProto& from, const Value& read) {
-    int bounded = read.node;
-    if (from.doc_string().empty()) {
-      read_unary(from, IntOp::clamp);
-      bounded = static_cast<int>(net_.nodes.size()) - 1;
-    } else {
-      values_[from.output(0)] = {Value::real, bounded};
-    }
-    IntNode& to = node(bounded);
+    IntNode& to = bounded_node(from, read);
     if (from.op_type() == "Relu") {
       to.low = 0;
       return;
@@ -232,6 +229,7 @@ class QdqImporter {
     const auto limit = [&](int i, std::int8_t& code, double& clip) {
       if (input(from, i).empty()) return;
       clip = constants_.scalar(from.input(i));
+      require(std::isfinite(clip), ErrorKind::input, "its bound is not finite");
       if (clip == 0.0) code = 0;
     };
     limit(1, to.low, to.clip_low);

@@ -8,6 +8,7 @@
 #include <tuple>
 #include <utility>
 
+#include "graphs.hpp"
 #include "qdq_cases.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/quant/onnx_export.hpp"
@@ -126,14 +127,35 @@ TEST_F(OnnxQdqImport, RefusesAFileCutAtAnyByte) {
   EXPECT_THROW(import_qdq_onnx(folder_ / "missing.onnx"), Error);
 }
 
+/// A Clip with both bounds, a layer left in half precision, one of codes, an addition.
+IntNetwork tiny_half_network() {
+  GraphOf g({3, 3, 2});
+  Node clip;
+  clip.clip_low = -0.75f;
+  clip.clip_high = 2.5f;
+  const int a = g.add(Op::clip, {g.conv(0, 2, {1, 2, 0.3f, 4})}, clip);
+  g.conv(g.add(Op::add, {a, g.conv(a, 2, {0.1f, -2, 3, 1})}), 3, {1, 2, 3, 4, 5, 6});
+  IntNetwork net = lower(g.graph(), BatchNormMode::separate);
+  net.activations = Activations::half;
+  std::vector<int> exponents(net.nodes.size(), -4);
+  exponents.back() = 0;
+  set_exponents(net, exponents);
+  for (Layer& layer : net.layers) {
+    layer.params = &layer == net.layers.data() ? half_layer(net, layer) : quantise_layer(net, layer, Grid{.bits = 5});
+  }
+  return net;
+}
+
 TEST_F(OnnxQdqImport, AChangedByteIsRefusedOrChangesTheNetwork) {
-  const std::string bytes = to_qdq_onnx(tiny_network());
+  const std::string integer = to_qdq_onnx(tiny_network()), half = to_qdq_onnx(tiny_half_network());
+  expect_same_network(import_qdq_onnx(write(half)), tiny_half_network());
   std::mt19937_64 engine(5);
   int accepted = 0;
-  for (int i = 0; i < 2000; ++i) {
+  for (int i = 0; i < 6000; ++i) {
+    const std::string& bytes = i % 3 == 0 ? integer : half;
     std::string changed = bytes;
     changed[engine() % changed.size()] = static_cast<char>(engine());
-    if (i % 3 == 0) changed[engine() % changed.size()] = static_cast<char>(engine());
+    if (i % 5 == 0) changed[engine() % changed.size()] = static_cast<char>(engine());
     const fs::path path = write(changed);
     try {
       const IntNetwork net = import_qdq_onnx(path);
