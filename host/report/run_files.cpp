@@ -101,7 +101,8 @@ bool RunFiles::has(const std::string& model) const {
 FileScore RunFiles::score(const std::string& model, const std::string& set) const {
   const json& score = report.at("results").at(model).at(set);
   const json& value = score.at("value");  // null: an empty set
-  return {value.is_null() ? std::nan("") : value.get<double>(), score.at("n").get<std::int64_t>()};
+  return {value.is_null() ? std::nan("") : value.get<double>(), score.at("n").get<std::int64_t>(),
+          score.at("metric").get<std::string>()};
 }
 
 bool is_finished_run(const fs::path& folder) {
@@ -116,9 +117,11 @@ SensitivityRanking read_sensitivity(const fs::path& folder) {
     try {
       SensitivityRanking ranking{file.at("bits").get<std::int64_t>(), {}};
       for (const json& layer : file.at("search_order")) {
-        if (!layer.contains("accuracy")) continue;  // searched in forward order
+        const bool series = layer.contains("squared_error");
+        if (!series && !layer.contains("accuracy")) continue;  // searched in forward order
         ranking.layers.push_back({layer.at("layer").get<std::string>(),
-                                  {layer.at("accuracy").get<double>(), layer.at("n").get<std::int64_t>()}});
+                                  {layer.at(series ? "squared_error" : "accuracy").get<double>(),
+                                   layer.at("n").get<std::int64_t>(), series ? "squared_error" : "top1"}});
       }
       if (!ranking.layers.empty()) return ranking;
     } catch (const json::exception& error) {

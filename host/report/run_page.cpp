@@ -4,7 +4,6 @@
 #include <filesystem>
 
 #include "qnudge/report/format.hpp"
-#include "qnudge/report/interval.hpp"
 #include "qnudge/report/pages.hpp"
 #include "qnudge/report/run_report.hpp"
 #include "run_plots.hpp"
@@ -14,16 +13,11 @@ namespace {
 
 using Json = HtmlPage::Json;
 constexpr const char* kModels[] = {"float", "nearest", "bias", "start", "tuned"};
+constexpr const char* kSets[] = {"fitness", "gate", "test"};
 
 std::string points_range(const nlohmann::json& interval) {
   return fmt::format("{} points, 95 % interval {} to {}", points_text(interval.at("difference").get<double>()),
                      points_text(interval.at("low").get<double>()), points_text(interval.at("high").get<double>()));
-}
-
-std::string score_text(const FileScore& score) {
-  if (score.n == 0) return "-";
-  const ShareInterval range = share_interval(score.value, score.n);
-  return fmt::format("{:.2f} ({:.2f} to {:.2f})", 100 * score.value, 100 * range.low, 100 * range.high);
 }
 
 void summary(const RunFiles& run, HtmlPage& page) {
@@ -35,7 +29,8 @@ void summary(const RunFiles& run, HtmlPage& page) {
                              run.config.seed, run.config.quant.grid.bits));
   page.paragraph(fmt::format("qnudge {}, backend {}, {}.", text("version"), text("backend"), text("device")));
   if (r.at("leaky").get<bool>()) page.warning(kLeakyNote);
-  page.paragraph(fmt::format("Tuned minus nearest rounding on test images: {} (paired).",
+  const char* what = run.config.data.is_series() ? "F1 on test steps" : "accuracy on test images";
+  page.paragraph(fmt::format("Tuned minus nearest rounding, {}: {} (paired).", what,
                              points_range(r.at("interval").at("tuned_minus_nearest"))));
   page.paragraph(fmt::format("Tuned minus the start of the search: {} (paired).",
                              points_range(r.at("interval").at("tuned_minus_start"))));
@@ -48,41 +43,61 @@ void summary(const RunFiles& run, HtmlPage& page) {
   page.paragraph(fmt::format("Size: {} bytes packed, {} bytes as fp32.", count_text(bytes), count_text(before)));
 }
 
-void accuracies(const RunFiles& run, HtmlPage& page) {
+/// Every model on these sets, with a line of the legend for each.
+void score_plot(const RunFiles& run, const std::vector<std::pair<const char*, const char*>>& sets,
+                const std::string& title, const std::string& sentence, const char* axis, HtmlPage& page) {
   Json labels = Json::array(), series = Json::array();
-  std::vector<std::vector<std::string>> rows;
-  for (const char* set : {"fitness", "gate", "test"}) {
-    series.push_back({{"name", fmt::format("{} images", set)}, {"points", Json::array()}});
-  }
+  for (const auto& [set, name] : sets) series.push_back({{"name", name}, {"points", Json::array()}});
   for (const char* model : kModels) {
     if (!run.has(model)) continue;
     labels.push_back(model);
-    rows.push_back({model});
-    std::size_t i = 0;
-    for (const char* set : {"fitness", "gate", "test"}) {
-      const FileScore score = run.score(model, set);
-      rows.back().push_back(score_text(score));
-      Json& points = series[i++]["points"];
-      if (score.n == 0) continue;
-      const ShareInterval range = share_interval(score.value, score.n);
-      points.push_back({{"x", model}, {"y", 100 * score.value}, {"low", 100 * range.low}, {"high", 100 * range.high}});
+    for (std::size_t i = 0; i < sets.size(); ++i) {
+      const FileScore score = run.score(model, sets[i].first);
+      if (score.n > 0) series[i]["points"].push_back(score_point(model, score));
     }
-    rows.back().push_back(fmt::format("{:.1f}", run.report.at("results").at(model).value("seconds", 0.0)));
+  }
+  page.plot(title, sentence,
+            {{"kind", "points"},
+             {"x", {{"title", "Model"}, {"labels", std::move(labels)}}},
+             {"y", {{"title", axis}}},
+             {"series", std::move(series)}});
+}
+
+void score_table(const RunFiles& run, const std::string& caption, HtmlPage& page) {
+  std::vector<HtmlPage::Column> columns = {{"model", false}};
+  for (const char* set : kSets) {
+    columns.push_back({fmt::format("{} (n = {})", set, count_text(run.score("tuned", set).n))});
+  }
+  columns.push_back({"seconds"});
+  std::vector<std::vector<std::string>> rows;
+  for (const char* model : kModels) {
+    if (!run.has(model)) continue;
+    std::vector<std::string> row = {model};
+    for (const char* set : kSets) row.push_back(score_text(run.score(model, set)));
+    row.push_back(fmt::format("{:.1f}", run.report.at("results").at(model).value("seconds", 0.0)));
+    rows.push_back(std::move(row));
+  }
+  page.table(caption, columns, rows);
+}
+
+void scores(const RunFiles& run, HtmlPage& page) {
+  const std::string below =
+      " of the float model, of nearest rounding, of the start and of the tuned model; the table "
+      "below has the numbers.";
+  if (run.config.data.is_series()) {
+    page.heading("F1 and error");
+    score_plot(run, {{"test", "test steps"}}, "F1 over test steps of every model", "F1" + below, "F1 (%)", page);
+    score_plot(run, {{"fitness", "fitness windows"}, {"gate", "gate windows"}}, "Mean squared error of every model",
+               "Reconstruction error" + below, "Mean squared error", page);
+    return score_table(run,
+                       "Mean squared reconstruction error on fitness and gate windows, F1 on test steps in per cent; "
+                       "seconds to make the model",
+                       page);
   }
   page.heading("Accuracy");
-  page.plot(
-      "Top-1 of every model, with 95 % intervals",
-      "Accuracy of the float model, of nearest rounding, of the start and of the tuned model; the table below has "
-      "the numbers.",
-      {{"kind", "points"},
-       {"x", {{"title", "Model"}, {"labels", labels}}},
-       {"y", {{"title", "Top-1 (%)"}}},
-       {"series", std::move(series)}});
-  const auto title = [&](const char* set) {
-    return fmt::format("{} (n = {})", set, count_text(run.score("tuned", set).n));
-  };
-  page.table("Top-1 in per cent, with 95 % intervals (Wilson); seconds to make the model",
-             {{"model", false}, {title("fitness")}, {title("gate")}, {title("test")}, {"seconds"}}, rows);
+  score_plot(run, {{"fitness", "fitness images"}, {"gate", "gate images"}, {"test", "test images"}},
+             "Top-1 of every model, with 95 % intervals", "Accuracy" + below, "Top-1 (%)", page);
+  score_table(run, "Top-1 in per cent, with 95 % intervals (Wilson); seconds to make the model", page);
 }
 
 void time_spent(const RunFiles& run, HtmlPage& page) {
@@ -121,7 +136,7 @@ void time_spent(const RunFiles& run, HtmlPage& page) {
 std::string run_page(const RunFiles& run, std::string_view library) {
   HtmlPage page(fmt::format("qnudge run: {}", std::filesystem::path(run.config.out).filename().string()));
   summary(run, page);
-  accuracies(run, page);
+  scores(run, page);
   page.heading("Search, layer by layer");
   if (!run.curves.empty()) {
     page.plot(
@@ -135,7 +150,7 @@ std::string run_page(const RunFiles& run, std::string_view library) {
   layer_table(run, false, page);
   page.heading("Sensitivity");
   if (!run.sensitivity.layers.empty()) {
-    page.plot("Error with one layer at a time quantised, with 95 % intervals",
+    page.plot(sensitivity_title(run.sensitivity),
               "Layers from the least to the most sensitive; the table below has the numbers.",
               sensitivity_plot(run.sensitivity));
     sensitivity_table(run.sensitivity, page);

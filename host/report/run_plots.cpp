@@ -25,7 +25,34 @@ double rounded(double value) {
   return std::round(value * 1e4) / 1e4;
 }
 
+bool is_count(const FileScore& score) {
+  return score.metric == "top1";
+}
+
+bool is_error(const FileScore& score) {
+  return score.metric == "squared_error";
+}
+
 }  // namespace
+
+std::string score_text(const FileScore& score) {
+  if (score.n == 0) return "-";
+  if (is_error(score)) return fmt::format("{:.4g}", score.value);
+  const std::string value = fmt::format("{:.2f}", 100 * score.value);
+  if (!is_count(score)) return value;
+  const ShareInterval range = share_interval(score.value, score.n);
+  return fmt::format("{} ({:.2f} to {:.2f})", value, 100 * range.low, 100 * range.high);
+}
+
+Json score_point(const std::string& x, const FileScore& score) {
+  if (is_error(score)) return {{"x", x}, {"y", score.value}};
+  Json point = {{"x", x}, {"y", 100 * score.value}};
+  if (!is_count(score)) return point;
+  const ShareInterval range = share_interval(score.value, score.n);
+  point["low"] = 100 * range.low;
+  point["high"] = 100 * range.high;
+  return point;
+}
 
 CurveUnit curve_unit(const Config& config) {
   const SearchConfig& search = config.search;
@@ -40,6 +67,11 @@ CurveUnit curve_unit(const Config& config) {
             "Strategy channel scores every output channel by its own squared error on calibration images: the curves "
             "show the layer's sum against generation 0. Lower is better."};
   }
+  if (search.fitness == "reconstruction") {
+    return {"Squared error against generation 0 (%)",
+            "The whole network's reconstruction error on fitness windows with the layer's best candidate. Lower is "
+            "better."};
+  }
   if (search.fitness == "cross_entropy" || search.fitness == "kl") {
     return {search.fitness == "kl" ? "KL from the float model on fitness images (nats)"
                                    : "Cross-entropy on fitness images (nats)",
@@ -51,7 +83,7 @@ CurveUnit curve_unit(const Config& config) {
 double curve_value(const RunFiles& run, std::int64_t best, std::int64_t start) {
   const SearchConfig& search = run.config.search;
   const auto value = static_cast<double>(best);
-  if (search.strategy == "gram" || search.strategy == "channel") {
+  if (search.strategy == "gram" || search.strategy == "channel" || search.fitness == "reconstruction") {
     return rounded(per_cent(value, static_cast<double>(start)));
   }
   const auto n = static_cast<double>(std::max<std::int64_t>(run.score("tuned", "fitness").n, 1));
@@ -93,33 +125,47 @@ Json changes_plot(const RunFiles& run) {
           {"series", Json::array({{{"name", "changed"}, {"points", std::move(points)}}})}};
 }
 
+std::string sensitivity_title(const SensitivityRanking& ranking) {
+  const bool counts = is_count(ranking.layers.front().score);
+  return fmt::format("Error with one layer at a time quantised{}", counts ? ", with 95 % intervals" : "");
+}
+
 Json sensitivity_plot(const SensitivityRanking& ranking) {
+  const bool error = is_error(ranking.layers.front().score);
   Json labels = Json::array(), points = Json::array();
   for (const auto& [name, score] : ranking.layers) {
-    const ShareInterval range = share_interval(score.value, score.n);
     labels.push_back(name);
+    if (error) {
+      points.push_back(score_point(name, score));
+      continue;
+    }
+    const ShareInterval range = share_interval(score.value, score.n);
     points.push_back({{"x", name},
                       {"y", rounded(100 * (1 - score.value))},
                       {"low", rounded(100 * (1 - range.high))},
                       {"high", rounded(100 * (1 - range.low))}});
   }
-  return {{"kind", "bars"},
-          {"horizontal", true},
-          {"x", {{"title", "Layer, least sensitive first"}, {"labels", std::move(labels)}}},
-          {"y",
-           {{"title", fmt::format("Top-1 error on calibration images, the layer alone at {} bits (%)", ranking.bits)}}},
-          {"series", Json::array({{{"name", "top-1 error"}, {"points", std::move(points)}}})}};
+  const std::string title =
+      fmt::format("{}, the layer alone at {} bits{}",
+                  error ? "Mean squared error on calibration windows" : "Top-1 error on calibration images",
+                  ranking.bits, error ? "" : " (%)");
+  return {
+      {"kind", "bars"},
+      {"horizontal", true},
+      {"x", {{"title", "Layer, least sensitive first"}, {"labels", std::move(labels)}}},
+      {"y", {{"title", title}}},
+      {"series", Json::array({{{"name", error ? "squared error" : "top-1 error"}, {"points", std::move(points)}}})}};
 }
 
 void sensitivity_table(const SensitivityRanking& ranking, HtmlPage& page) {
+  const bool error = is_error(ranking.layers.front().score);
   std::vector<std::vector<std::string>> rows;
   for (const auto& [name, score] : ranking.layers) {
-    const ShareInterval range = share_interval(score.value, score.n);
-    rows.push_back({fmt::format("{}", rows.size() + 1), name, fmt::format("{:.2f}", 100 * score.value),
-                    fmt::format("{:.2f} to {:.2f}", 100 * range.low, 100 * range.high), count_text(score.n)});
+    rows.push_back({fmt::format("{}", rows.size() + 1), name, score_text(score), count_text(score.n)});
   }
-  page.table("Top-1 in per cent with the layer alone quantised, least sensitive first",
-             {{"rank"}, {"layer", false}, {"top-1"}, {"95 % interval"}, {"n"}}, rows, true);
+  page.table(fmt::format("{} with the layer alone quantised, least sensitive first",
+                         error ? "Mean squared error" : "Top-1 in per cent (95 % interval)"),
+             {{"rank"}, {"layer", false}, {error ? "squared error" : "top-1"}, {"n"}}, rows, true);
 }
 
 void layer_table(const RunFiles& run, bool folded, HtmlPage& page) {

@@ -6,8 +6,14 @@
 #include "qnudge/report/html_page.hpp"
 #include "qnudge/report/run_files.hpp"
 
-/// Plots and tables of one run, for its own page and for a sweep's. Accuracies are in per cent.
+/// Plots and tables of one run, for its own page and for a sweep's. Accuracies and F1 are in per cent.
 namespace qnudge {
+
+/// "85.45 (84.12 to 86.70)", the 95 % interval being Wilson's, which right answers alone have; "-" for an empty set.
+std::string score_text(const FileScore& score);
+
+/// The same as a point of a plot at `x`.
+HtmlPage::Json score_point(const std::string& x, const FileScore& score);
 
 /// What the best candidates of a layer are measured by, for people.
 struct CurveUnit {
@@ -23,6 +29,7 @@ double curve_value(const RunFiles& run, std::int64_t best, std::int64_t start);
 HtmlPage::Json curves_plot(const RunFiles& run);   ///< best against generation, a line per layer
 HtmlPage::Json changes_plot(const RunFiles& run);  ///< share of codes changed, per layer
 /// Error with one layer quantised, least sensitive first; `ranking` is not empty.
+std::string sensitivity_title(const SensitivityRanking& ranking);
 HtmlPage::Json sensitivity_plot(const SensitivityRanking& ranking);
 void sensitivity_table(const SensitivityRanking& ranking, HtmlPage& page);
 

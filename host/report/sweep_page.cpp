@@ -80,26 +80,29 @@ Json bits_plot(const std::vector<Line>& lines, double below, const std::string& 
           {"series", std::move(series)}};
 }
 
-void against_bits(const std::vector<SweepGroup>& groups, const std::vector<std::string>& keys, HtmlPage& page) {
+void against_bits(const std::vector<SweepGroup>& groups, const std::vector<std::string>& keys,
+                  const SweepResults::Measure& measure, HtmlPage& page) {
+  const std::string what = fmt::format("{} on {}", measure.metric, measure.samples);
   const bool alone = keys.size() == 1;
   const std::vector<std::string> models =
       alone ? std::vector<std::string>{"float", "nearest", "start", "tuned"} : std::vector<std::string>{"tuned"};
   std::vector<Line> lines = lines_of(groups, keys, models);
   const std::size_t all = lines.size();
   lines.resize(std::min(all, kMostLines));
-  page.plot("Top-1 on test images against bits: means over seeds with 95 % intervals",
-            "Accuracy by width of the weights; the table below has the numbers.",
-            bits_plot(lines, 0, "Top-1 on test images (%)"));
+  page.plot(what + " against bits: means over seeds with 95 % intervals",
+            what + " by width of the weights; the table below has the numbers.", bits_plot(lines, 0, what + " (%)"));
   if (all > kMostLines) page.paragraph(fmt::format("The first {} of {} combinations are drawn.", kMostLines, all));
   if (!alone) return;
-  page.plot(
-      "What is lost against the float model: start and tuned",
-      "The same for start and tuned alone, less the float model's accuracy.",
-      bits_plot({lines[2], lines[3]}, lines[0].by_bits.begin()->second.mean, "Top-1 less the float model's (points)"));
+  page.plot("What is lost against the float model: start and tuned",
+            "The same for start and tuned alone, less the float model's.",
+            bits_plot({lines[2], lines[3]}, lines[0].by_bits.begin()->second.mean,
+                      fmt::format("{} less the float model's (points)", measure.metric)));
 }
 
 /// Without an axis of bits: a place for every group.
-void against_groups(const std::vector<SweepGroup>& groups, const std::vector<std::string>& keys, HtmlPage& page) {
+void against_groups(const std::vector<SweepGroup>& groups, const std::vector<std::string>& keys,
+                    const SweepResults::Measure& measure, HtmlPage& page) {
+  const std::string what = fmt::format("{} on {}", measure.metric, measure.samples);
   Json labels = Json::array(), series = Json::array();
   for (const char* model : {"float", "nearest", "start", "tuned"}) {
     Json points = Json::array();
@@ -110,15 +113,15 @@ void against_groups(const std::vector<SweepGroup>& groups, const std::vector<std
   }
   for (const SweepGroup& group : groups) labels.push_back(joined(keys, group.values));
   page.plot(
-      "Top-1 on test images: means over seeds with 95 % intervals",
-      "Accuracy of every combination; the table below has the numbers.",
+      what + ": means over seeds with 95 % intervals", what + " of every combination; the table below has the numbers.",
       {{"kind", "points"},
        {"x", {{"title", keys.empty() ? "All seeds" : fmt::format("{}", fmt::join(keys, ", "))}, {"labels", labels}}},
-       {"y", {{"title", "Top-1 on test images (%)"}}},
+       {"y", {{"title", what + " (%)"}}},
        {"series", std::move(series)}});
 }
 
-void accuracy_table(const std::vector<SweepGroup>& groups, const std::vector<std::string>& keys, HtmlPage& page) {
+void score_table(const std::vector<SweepGroup>& groups, const std::vector<std::string>& keys,
+                 const SweepResults::Measure& measure, HtmlPage& page) {
   std::vector<HtmlPage::Column> columns;
   for (const std::string& key : keys) columns.push_back({key, false});
   for (const char* title :
@@ -140,7 +143,8 @@ void accuracy_table(const std::vector<SweepGroup>& groups, const std::vector<std
     row.push_back(group.runs.empty() ? "-" : fmt::format("{:.1f}", group.seconds));
     rows.push_back(std::move(row));
   }
-  page.table("Top-1 on test images in per cent: means over seeds; deviation and interval (Student's t) of tuned",
+  page.table(fmt::format("{} on {} in per cent: means over seeds; deviation and interval (Student's t) of tuned",
+                         measure.metric, measure.samples),
              columns, rows);
 }
 
@@ -152,6 +156,7 @@ Json choice(const std::string& label, Json choices) {
 void run_details(const SweepResults& sweep, HtmlPage& page) {
   Json curves = Json::array(), changes = Json::array(), sensitivity = Json::array();
   std::vector<std::string> sentences;
+  std::string title;
   std::size_t done = 0;
   for (const SweepEntry& entry : sweep.entries) {
     if (!entry.run || done++ >= kMostCurves) continue;
@@ -161,6 +166,7 @@ void run_details(const SweepResults& sweep, HtmlPage& page) {
     const std::string sentence = curve_unit(run.config).sentence;
     if (std::find(sentences.begin(), sentences.end(), sentence) == sentences.end()) sentences.push_back(sentence);
     if (run.sensitivity.layers.empty()) continue;
+    title = sensitivity_title(run.sensitivity);
     sensitivity.push_back({{"name", sweep.label(entry)}, {"plot", sensitivity_plot(run.sensitivity)}});
   }
   page.heading("Search, layer by layer");
@@ -180,11 +186,12 @@ void run_details(const SweepResults& sweep, HtmlPage& page) {
   page.heading("Sensitivity");
   const SensitivityRanking common = read_sensitivity(sweep.folder);
   if (sensitivity.empty() && !common.layers.empty()) {
+    title = sensitivity_title(common);
     sensitivity.push_back({{"name", sweep.label(sweep.entries.front())}, {"plot", sensitivity_plot(common)}});
   }
   if (sensitivity.empty()) return page.paragraph("Not measured yet: a sweep does so when its runs are done.");
-  page.plot("Error with one layer at a time quantised, with 95 % intervals",
-            "Layers from the least to the most sensitive, in the chosen run.", choice("Run", std::move(sensitivity)));
+  page.plot(title, "Layers from the least to the most sensitive, in the chosen run.",
+            choice("Run", std::move(sensitivity)));
   if (!common.layers.empty()) sensitivity_table(common, page);
 }
 
@@ -241,8 +248,9 @@ void run_list(const SweepResults& sweep, HtmlPage& page) {
                     fmt::format("{:.1f}", entry.run->report.at("seconds").get<double>())});
   }
   page.table(
-      "Every run: top-1 of tuned on test images in per cent; tuned minus nearest in points with its paired 95 % "
-      "interval",
+      fmt::format("Every run: {} of tuned on {} in per cent; tuned minus nearest in points with its paired 95 % "
+                  "interval",
+                  sweep.measure().metric, sweep.measure().samples),
       {{"run", false}, {"status", false}, {"tuned"}, {"tuned - nearest"}, {"seconds, or what went wrong", false}},
       rows);
 }
@@ -261,10 +269,11 @@ std::string sweep_page(const SweepResults& sweep, std::string_view library) {
   const auto leaky = [](const SweepEntry& e) { return e.run && e.run->report.at("leaky").get<bool>(); };
   if (std::any_of(sweep.entries.begin(), sweep.entries.end(), leaky)) page.warning(kLeakyNote);
   if (done > 0) {
-    page.heading("Accuracy");
+    const SweepResults::Measure measure = sweep.measure();
+    page.heading(measure.metric);
     const bool widths = std::find(keys.begin(), keys.end(), kBits) != keys.end();
-    widths ? against_bits(groups, keys, page) : against_groups(groups, keys, page);
-    accuracy_table(groups, keys, page);
+    widths ? against_bits(groups, keys, measure, page) : against_groups(groups, keys, measure, page);
+    score_table(groups, keys, measure, page);
     run_details(sweep, page);
     change_table(sweep, page);
     time_spent(groups, keys, page);

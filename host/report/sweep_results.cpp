@@ -95,6 +95,12 @@ std::vector<SweepGroup> SweepResults::groups() const {
   return groups;
 }
 
+SweepResults::Measure SweepResults::measure() const {
+  const auto done = std::find_if(entries.begin(), entries.end(), [](const SweepEntry& entry) { return entry.run; });
+  const bool series = done != entries.end() && done->run->config.data.is_series();
+  return series ? Measure{"F1", "test steps"} : Measure{"Top-1", "test images"};
+}
+
 std::size_t SweepResults::count(SweepEntry::Status status) const {
   return static_cast<std::size_t>(
       std::count_if(entries.begin(), entries.end(), [&](const SweepEntry& e) { return e.status == status; }));

@@ -163,7 +163,8 @@ std::string sweep_text(const SweepResults& sweep) {
     return entry.run && entry.run->report.at("leaky").get<bool>();
   });
   std::string text = fmt::format(
-      "Top-1 on test images in per cent{}: means over seeds; deviation and interval (Student's t) of tuned\n{}\n{}",
+      "{} on {} in per cent{}: means over seeds; deviation and interval (Student's t) of tuned\n{}\n{}",
+      sweep.measure().metric, sweep.measure().samples,
       leaky ? " (LEAKY: protocol \"paper\" scored candidates on them)" : "", fixed_line(sweep), table.text());
   for (const SweepEntry& entry : sweep.entries) {
     if (entry.status == SweepEntry::Status::failed) text += fmt::format("\nfailed  {}: {}", entry.name, entry.error);

@@ -17,6 +17,7 @@ using test::contents;
 using test::run;
 using test::Said;
 using testing::HasSubstr;
+using testing::Not;
 
 /// An autoencoder, CSV files and a config.
 class SeriesDisk {
@@ -110,6 +111,39 @@ TEST(SeriesCommands, EvalOfTheTunedModelGivesTheReportsNumbers) {
   EXPECT_THAT(text.out, HasSubstr("best-threshold F1"));
   EXPECT_EQ(contents(disk.path("flags.npy")).size(), 128 + 116 * 4u);
   EXPECT_THAT(contents(disk.path("inputs.npy")), HasSubstr("(116, 4, 5,)"));
+}
+
+/// With inputs a hundred times as large errors are beyond 1, which no share of right answers is.
+TEST(SeriesCommands, PagesShowF1AndErrors) {
+  const SeriesDisk disk;
+  const Said tuned =
+      run({"tune", disk.config(), "-q", "--set", "recipe=paper", "--set", "search.generations=1", "--set",
+           "data.series.offset=[0,0,0,0,0]", "--set", "data.series.scale=[0.01,0.01,0.01,0.01,0.01]"});
+  ASSERT_EQ(tuned.code, 0) << tuned.err;
+  const json report = json::parse(contents(disk.path("run/report.json")));
+  ASSERT_GT(report["results"]["tuned"]["fitness"]["value"], 1);
+  const std::string page = contents(disk.path("run/report.html"));
+  for (const char* part : {"F1 over test steps", "Mean squared error of every model",
+                           "F1 on test steps: ", "Squared error against generation 0",
+                           "Mean squared error on calibration windows, the layer alone at 4 bits"}) {
+    EXPECT_THAT(page, HasSubstr(part));
+  }
+  EXPECT_THAT(page, Not(HasSubstr("Top-1")));
+}
+
+TEST(SeriesCommands, SweepsCompareF1) {
+  const SeriesDisk disk;
+  std::ofstream(disk.path("sweep.json")) << fmt::format(
+      R"({{"base": "{}", "axes": {{"quant.grid.bits": [2, 3], "seed": [1, 2]}}, "out": "{}"}})", disk.config(),
+      disk.path("sweep"));
+  const Said said = run({"sweep", disk.path("sweep.json"), "-q"});
+  ASSERT_EQ(said.code, 0) << said.err;
+  const std::string page = contents(disk.path("sweep/report.html"));
+  for (const std::string& text : {said.out, page}) {
+    EXPECT_THAT(text, HasSubstr("F1 on test steps in per cent: means over seeds"));
+    EXPECT_THAT(text, Not(HasSubstr("Top-1")));
+  }
+  EXPECT_THAT(page, HasSubstr("Mean squared error on calibration windows, the layer alone"));
 }
 
 TEST(SeriesCommands, OthersWorkToo) {

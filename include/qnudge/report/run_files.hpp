@@ -22,16 +22,17 @@ struct LayerCurve {
 
 /// One model on one set, as report.json has it.
 struct FileScore {
-  double value = 0;  ///< fraction
+  double value = 0;  ///< top1 and f1: a fraction
   std::int64_t n = 0;
+  std::string metric = "top1";  ///< "top1", "f1", "squared_error"
 };
 
-/// Accuracy with one layer at a time quantised, as sensitivity.json has it.
+/// Accuracy, of series the error, with one layer at a time quantised, as sensitivity.json has it.
 struct SensitivityRanking {
   std::int64_t bits = 0;  ///< of the one layer
   struct Layer {
     std::string name;
-    FileScore score;  ///< on calibration images
+    FileScore score;  ///< on the calibration set
   };
   std::vector<Layer> layers;  ///< least sensitive first; empty: not measured
 };

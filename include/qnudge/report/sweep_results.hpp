@@ -30,7 +30,7 @@ struct SweepEntry {
 struct SweepGroup {
   std::vector<std::string> values;           ///< [group axes]
   std::vector<const SweepEntry*> runs;       ///< done ones
-  std::map<std::string, SeedInterval> test;  ///< top-1 on the test set by model; empty without runs
+  std::map<std::string, SeedInterval> test;  ///< the measure on the test set by model; empty without runs
   double seconds = 0, search_seconds = 0;    ///< means
   std::int64_t size_bytes = 0;               ///< of the first
 };
@@ -45,6 +45,13 @@ struct SweepResults {
   std::string label(const SweepEntry& entry) const;  ///< "key=value" of every axis that varies
   std::vector<SweepGroup> groups() const;            ///< in order of first appearance; points into `entries`
   std::size_t count(SweepEntry::Status status) const;
+
+  /// What the runs are compared by: top-1 on test images or, where the first done run's data are series, F1 on test
+  /// steps.
+  struct Measure {
+    const char *metric, *samples;
+  };
+  Measure measure() const;
 
  private:
   bool varies(std::size_t axis) const;
