@@ -71,6 +71,7 @@ TEST_P(PaperConfig, HoldsThePublishedGridOnEveryLayer) {
   EXPECT_EQ(quant.grid.scheme, "per_layer");
   EXPECT_EQ(quant.grid.scale, "pow2");
   EXPECT_EQ(quant.grid.range, "max");
+  EXPECT_EQ(quant.activations, "half");
   EXPECT_EQ(quant.batch_norm, "separate");
   EXPECT_TRUE(quant.layers.empty());
 }
