@@ -271,23 +271,18 @@ def main() -> int:
               f"{time.perf_counter() - begun:.0f} s", file=sys.stderr)
     seconds = time.perf_counter() - begun
 
-    def logits(x):
-        x = codes_of(x, scales["input"])
+    def logits(x, exact: bool):
+        x = x if exact else codes_of(x, scales["input"])
         for block in blocks:
-            x = block(x, True)
-        return x
-
-    def float_logits(x):
-        for block in blocks:
-            x = block.exact(x)
+            x = block.exact(x) if exact else block(x, True)
         return x
 
     write_model(model, layers, options.out + ".onnx")
     gate = splits["gate"]
     judged, labels = (train[gate], train_labels[gate]) if options.judge == "gate" else (test, test_labels)
-    found = in_batches(logits, judged)
+    wanted, found = (in_batches(lambda x, exact=exact: logits(x, exact), judged) for exact in (True, False))
     predicted = found.argmax(1)
-    kl = F.kl_div(found.log_softmax(1), in_batches(float_logits, judged).softmax(1), reduction="batchmean")
+    kl = F.kl_div(found.log_softmax(1), wanted.softmax(1), reduction="batchmean")
     print(f"{100 * float((predicted == labels).float().mean()):.2f} %, KL {float(kl):.4f} on {len(labels)} "
           f"{options.judge} images", file=sys.stderr)
     if options.judge == "test":
