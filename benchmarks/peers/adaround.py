@@ -30,6 +30,7 @@ from onnx import numpy_helper
 
 SOFT_LOW, SOFT_HIGH = -0.1, 1.1  # of the stretched sigmoid
 WARM_UP = 0.2  # share of the iterations before rounding is pushed to 0 or 1
+SETTLE = 0.1  # share of the iterations at the end that leave the rounding alone and fit biases and gains to it
 BETA_FIRST, BETA_LAST = 20.0, 2.0
 
 
@@ -181,25 +182,33 @@ def in_batches(function, x, size=250):
 
 
 def rounding_loss(layers, progress: float) -> torch.Tensor:
-    """0 where every weight has decided; sharper from iteration to iteration."""
+    """Mean over the weights, 0 where every one has decided; sharper from iteration to iteration."""
     beta = BETA_LAST + (BETA_FIRST - BETA_LAST) * 0.5 * (1 + np.cos(progress * np.pi))
-    return sum((1 - (2 * layer.soft() - 1).abs().pow(beta)).sum() for layer in layers)
+    soft = torch.cat([layer.soft().flatten() for layer in layers])
+    return (1 - (2 * soft - 1).abs().pow(beta)).mean()
 
 
 def fit(block: Block, x, target, options, generator) -> None:
+    """Both losses are relative, the error to what it is before the push and the rounding to the number of weights, so
+    that one --weight suits blocks of any size and outputs of any unit."""
     free = [layer.v for layer in block.layers]
     affine = [layer.shift for layer in block.layers]
     if not options.fixed_gain:
         affine += [layer.gain for layer in block.layers]
     adam = torch.optim.Adam([{"params": free, "lr": options.lr}, {"params": affine, "lr": options.affine_lr}])
+    warm, push = round(WARM_UP * options.iterations), round((1 - SETTLE) * options.iterations)
+    unit, seen = 0.0, 0
     for step in range(options.iterations):
+        adam.param_groups[1]["lr"] = options.affine_lr * 0.5 * (1 + np.cos(np.pi * step / options.iterations))
+        hard = step >= push
         chosen = torch.randint(len(x), (options.batch,), generator=generator)
-        error = (block(x[chosen], False) - target[chosen]).pow(2).sum(1).mean()
-        done = step / options.iterations
-        if done >= WARM_UP:
-            error = error + options.weight * rounding_loss(block.layers, (done - WARM_UP) / (1 - WARM_UP))
+        loss = (block(x[chosen], hard) - target[chosen]).pow(2).mean()
+        if warm / 2 <= step < warm:
+            unit, seen = unit + float(loss.detach()), seen + 1
+        if warm <= step < push:
+            loss = loss * seen / unit + options.weight * rounding_loss(block.layers, (step - warm) / (push - warm))
         adam.zero_grad()
-        error.backward()
+        loss.backward()
         adam.step()
 
 
@@ -227,10 +236,10 @@ def main() -> int:
     parser.add_argument("folder", type=pathlib.Path, help="run folder with nearest rounding")
     parser.add_argument("--out", required=True, help="where to write, without .json and .onnx")
     parser.add_argument("--iterations", type=int, default=2000, help="per block")
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--lr", type=float, default=1e-2, help="of the rounding")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--lr", type=float, default=1e-1, help="of the rounding")
     parser.add_argument("--affine-lr", type=float, default=1e-3, help="of biases and gains")
-    parser.add_argument("--weight", type=float, default=1e-2, help="of the rounding loss")
+    parser.add_argument("--weight", type=float, default=200.0, help="of the rounding loss")
     parser.add_argument("--fixed-gain", action="store_true", help="learn rounding and biases only")
     parser.add_argument("--judge", choices=["test", "gate"], default="test", help="images to report on")
     parser.add_argument("--threads", type=int, default=1)
@@ -262,18 +271,20 @@ def main() -> int:
               f"{time.perf_counter() - begun:.0f} s", file=sys.stderr)
     seconds = time.perf_counter() - begun
 
-    def predict(x):
-        x = codes_of(x, scales["input"])
+    def logits(x, exact: bool):
+        x = x if exact else codes_of(x, scales["input"])
         for block in blocks:
-            x = block(x, True)
-        return x.argmax(1)
+            x = block.exact(x) if exact else block(x, True)
+        return x
 
     write_model(model, layers, options.out + ".onnx")
     gate = splits["gate"]
     judged, labels = (train[gate], train_labels[gate]) if options.judge == "gate" else (test, test_labels)
-    predicted = in_batches(predict, judged)
-    print(f"{100 * float((predicted == labels).float().mean()):.2f} % on {len(labels)} {options.judge} images",
-          file=sys.stderr)
+    wanted, found = (in_batches(lambda x, exact=exact: logits(x, exact), judged) for exact in (True, False))
+    predicted = found.argmax(1)
+    kl = F.kl_div(found.log_softmax(1), wanted.softmax(1), reduction="batchmean")
+    print(f"{100 * float((predicted == labels).float().mean()):.2f} %, KL {float(kl):.4f} on {len(labels)} "
+          f"{options.judge} images", file=sys.stderr)
     if options.judge == "test":
         result = {"rung": "adaround", "bits": grid["bits"], "seed": config["seed"], "seconds": seconds,
                   "predicted": predicted.tolist()}
