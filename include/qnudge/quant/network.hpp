@@ -22,9 +22,10 @@ namespace qnudge {
 ///
 /// rint rounds half to even; low is 0 after ReLU and -128 otherwise, high is 127 or the code of a Clip's upper bound.
 ///
-/// With half activations every tensor between nodes is IEEE half in units of 2^exponent, a scale that costs no precision
-/// and keeps values where int8 codes would be, only with fractions. What is an int8 code above is then the nearest half
-/// (`half_bounds` instead of low and high), and sums are fp32 in any order, so that backends agree but for rounding.
+/// With half activations every tensor between nodes is IEEE half in units of 2^exponent: a scale that costs no
+/// precision and keeps values where int8 codes would be, only with fractions. What is an int8 code above is then the
+/// nearest half (`half_bounds` instead of low and high), and sums are fp32 in any order, so that backends agree but
+/// for rounding.
 enum class IntOp { input, conv, add, clamp, lookup, concat, max_pool, average_pool, view };
 
 const char* to_string(IntOp op);
