@@ -56,7 +56,7 @@ struct PopulationOptions {
   FitnessKind fitness = FitnessKind::top1;
   MutationKind mutation = MutationKind::uniform;
   double rate = 0.02;      ///< mean mutation probability per weight
-  std::int32_t chunk = 0;  ///< offspring resident at a time; 0: all (changes memory, never a result)
+  std::int32_t chunk = 0;  ///< offspring resident at a time; 0: all (changes memory, never a result between codes)
 };
 
 /// Strategy "channel": every output channel is a population of its own with one elite.

@@ -88,7 +88,7 @@ struct StopConfig {
   friend bool operator==(const StopConfig&, const StopConfig&) = default;
 };
 
-/// How the CUDA backend uses its GPU; never what comes out.
+/// How the CUDA backend uses its GPU; never what comes out, unless sums of halves round otherwise in other chunks.
 struct DeviceConfig {
   std::int64_t memory_mib = 0;  ///< for the search of a layer; 0: most of what is free
   std::int64_t images = 0;      ///< per chunk; 0: chosen

@@ -9,7 +9,7 @@
 
 namespace qnudge::cuda {
 
-/// Choices that change speed and memory, never a result.
+/// Choices that change speed and memory, never a result; sums of halves may round otherwise in other chunks.
 struct EngineOptions {
   std::int64_t images_per_chunk = 0;  ///< 0: chosen by memory and size of the population
   std::int64_t memory_bytes = 0;      ///< device memory for the search of a layer; 0: most of what is free
