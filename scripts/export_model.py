@@ -20,7 +20,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from networks import CIFAR_NETWORKS, make_cifar_network, to_onnx, write_file
+from networks import CIFAR_NETWORKS, make_cifar_network, to_onnx
+from training import write_file
 
 IMAGENET_NETWORKS = ("resnet18", "resnet34", "resnet50", "vgg16", "vgg16_bn")
 CLASSES = {"imagenet": 1000, "cifar10": 10, "cifar100": 100}

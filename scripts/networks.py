@@ -7,8 +7,6 @@ whatever a version of PyTorch's own exporter would merge: input "input" [N, C, H
 node for each module, named as the module is. Needs PyTorch and the Python package onnx.
 """
 import operator
-import os
-from pathlib import Path
 
 import onnx
 import torch
@@ -17,24 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
-
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions with BatchNorm, and a skip that is a 1x1 convolution where the shape changes."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int):
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.downsample = None
-        if stride != 1 or inputs != outputs:
-            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        skip = x if self.downsample is None else self.downsample(x)
-        y = F.relu(self.bn1(self.conv1(x)))
-        return F.relu(self.bn2(self.conv2(y)) + skip)
+from training import BasicBlock
 
 
 class CifarResNet(nn.Module):
@@ -182,11 +163,3 @@ def to_onnx(model: nn.Module, shape: tuple) -> bytes:
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8, producer_name="qnudge")
     onnx.checker.check_model(proto)
     return proto.SerializeToString()
-
-
-def write_file(path: Path, blob: bytes) -> None:
-    """Write through a temporary name, so that an interrupted run leaves no half file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(blob)
-    os.replace(temporary, path)

@@ -21,10 +21,7 @@ CPU give the same file.
 Needs NumPy, PyTorch 1.13 or later and the Python package onnx.
 """
 import argparse
-import copy
 import csv
-import inspect
-import io
 import json
 import os
 import re
@@ -36,6 +33,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+
+from training import descend, positive, torch_to_onnx, write_file
 
 ARCHITECTURES = {
     "swat": ([84, 123, 205], [2, 6, 4], [1, 1, 1]),
@@ -160,44 +159,14 @@ def train(model: nn.Module, rows: torch.Tensor, starts: torch.Tensor, window: in
         picked = starts[torch.randint(len(starts), (args.batch,))]
         batch = rows[picked[:, None] + span]  # [batch, window, sensors]
         loss = nn.functional.mse_loss(model(batch), batch)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        schedule.step()
+        descend(loss, optimiser, schedule)
         total += loss.item()
         if step % 50 == 0 or step == args.steps:
             print(f"step {step:5d}/{args.steps}  mean squared error {total / (step % 50 or 50):.6f}  {time.monotonic() - started:.0f} s", flush=True)
             total = 0.0
 
 
-def to_onnx(model: nn.Module, window: int, sensors: int) -> bytes:
-    """The float ONNX file of the model in evaluation mode; convolutions and BatchNormalization stay apart."""
-    model = copy.deepcopy(model).eval()
-    # Without PRESERVE the exporter folds BatchNorm into the convolutions, although the model is in evaluation mode.
-    options = {"training": torch.onnx.TrainingMode.PRESERVE, "do_constant_folding": False, "opset_version": 13,
-               "input_names": ["input"], "output_names": ["output"], "dynamic_axes": {"input": {0: "N"}, "output": {0: "N"}}}
-    if "dynamo" in inspect.signature(torch.onnx.export).parameters:
-        options["dynamo"] = False  # the newer exporter rewrites the graph and has no opset 13
-    buffer = io.BytesIO()
-    torch.onnx.export(model, torch.zeros(1, window, sensors), buffer, **options)
-    return buffer.getvalue()
-
-
-def write_file(path: Path, blob: bytes) -> None:
-    """Write through a temporary name, so that an interrupted run leaves no half file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(blob)
-    os.replace(temporary, path)
-
-
 def parse_arguments() -> argparse.Namespace:
-    def positive(text: str) -> int:
-        value = int(text)
-        if value < 1:
-            raise argparse.ArgumentTypeError(f"{value} is not at least 1")
-        return value
-
     parser = argparse.ArgumentParser(description="Train the convolutional autoencoder of a series config and export it as float ONNX.",
                                      formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("config", type=Path, help="config of qnudge whose data are CSV or NPY series")
@@ -233,9 +202,9 @@ def main() -> int:
     starts = torch.cat(starts)
     print(f"{len(starts)} windows of {window} x {rows.shape[1]} in {len(runs)} series", flush=True)
     model = autoencoder(window, args.architecture)
-    to_onnx(model, window, rows.shape[1])  # fail now rather than after the training
+    torch_to_onnx(model, (window, rows.shape[1]), "output")  # fail now rather than after the training
     train(model, torch.from_numpy(scaled(rows, data["series"])), starts, window, args)
-    write_file(out, to_onnx(model, window, rows.shape[1]))
+    write_file(out, torch_to_onnx(model, (window, rows.shape[1]), "output"))
     print(f"wrote {out} ({out.stat().st_size} bytes)")
     return 0
 

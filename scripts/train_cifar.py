@@ -22,7 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from networks import CIFAR_NETWORKS, make_cifar_network, to_onnx, write_file
+from networks import CIFAR_NETWORKS, make_cifar_network, to_onnx
+from training import count_correct, descend, positive, sgd_with_cycle, shift_and_mirror, write_file
 
 MEAN, STD = (0.5070, 0.4865, 0.4409), (0.2673, 0.2564, 0.2761)
 SIDE, CLASSES, RECORD = 32, 100, 2 + 3 * 32 * 32
@@ -50,26 +51,10 @@ def normalise(images: torch.Tensor) -> torch.Tensor:
     return ((images.float() / 255.0 - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
-def augment(images: torch.Tensor) -> torch.Tensor:
-    """Each image shifted by up to MAX_SHIFT pixels (black comes in) and mirrored with probability one half."""
-    n, device = len(images), images.device
-    padded = F.pad(images, [MAX_SHIFT] * 4)
-    span = torch.arange(SIDE, device=device)
-    rows = span + torch.randint(0, 2 * MAX_SHIFT + 1, (n, 1), device=device)
-    mirrored = torch.rand(n, 1, device=device) < 0.5
-    columns = torch.where(mirrored, span.flip(0), span) + torch.randint(0, 2 * MAX_SHIFT + 1, (n, 1), device=device)
-    return padded[torch.arange(n, device=device)[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-
-
 def train(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, args: argparse.Namespace) -> None:
     """No weight decay on BatchNorm and biases; the last, smaller batch of an epoch is left out."""
-    decayed = [p for p in model.parameters() if p.dim() > 1]
-    others = [p for p in model.parameters() if p.dim() <= 1]
-    groups = [{"params": decayed, "weight_decay": args.decay}, {"params": others, "weight_decay": 0.0}]
-    optimiser = torch.optim.SGD(groups, lr=args.lr, momentum=0.9, nesterov=True)
     steps = len(images) // args.batch
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, args.lr, total_steps=args.epochs * steps, pct_start=0.2,
-                                                   cycle_momentum=False)
+    optimiser, schedule = sgd_with_cycle(model, args.lr, args.decay, args.epochs * steps)
     started = time.monotonic()
     for epoch in range(args.epochs):
         model.train()
@@ -77,29 +62,13 @@ def train(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, args: ar
         loss_sum = torch.zeros((), device=images.device)
         for pick in order[:steps * args.batch].split(args.batch):
             with torch.autocast(images.device.type, torch.bfloat16, enabled=images.device.type == "cuda"):
-                loss = F.cross_entropy(model(normalise(augment(images[pick]))), labels[pick], label_smoothing=0.1)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            schedule.step()
+                loss = F.cross_entropy(model(normalise(shift_and_mirror(images[pick], MAX_SHIFT))), labels[pick], label_smoothing=0.1)
+            descend(loss, optimiser, schedule)
             loss_sum += loss.detach()
         print(f"epoch {epoch + 1:3d}/{args.epochs}  loss {loss_sum.item() / steps:.4f}  {time.monotonic() - started:.0f} s", flush=True)
 
 
-def count_correct(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> int:
-    """Top-1 hits in evaluation mode, fp32."""
-    model.eval()
-    with torch.no_grad():
-        return sum(int((model(normalise(x)).argmax(1) == y).sum()) for x, y in zip(images.split(500), labels.split(500)))
-
-
 def parse_arguments() -> argparse.Namespace:
-    def positive(text: str) -> int:
-        value = int(text)
-        if value < 1:
-            raise argparse.ArgumentTypeError(f"{value} is not at least 1")
-        return value
-
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--model", choices=tuple(CIFAR_NETWORKS), required=True, help="network")
     parser.add_argument("--train", type=Path, nargs="+", required=True, help="binary files of training images")
@@ -131,7 +100,7 @@ def main() -> int:
     to_onnx(model, (3, SIDE, SIDE))  # fail now rather than after the training
     model = model.to(args.device, memory_format=torch.channels_last)
     train(model, images, labels, args)
-    correct = count_correct(model, test_images, test_labels)
+    correct = count_correct(model, test_images, test_labels, normalise)
     write_file(args.out, to_onnx(model, (3, SIDE, SIDE)))
     print(f"test top-1 {100 * correct / len(test_labels):.2f} % ({correct} of {len(test_labels)}), float, "
           f"{time.monotonic() - started:.0f} s; wrote {args.out} ({args.out.stat().st_size} bytes)")
