@@ -223,6 +223,25 @@ TEST(Check, BackendsAgree) {
   EXPECT_THAT(run({"check", "--model", disk.path("run/tuned.onnx")}).out, HasSubstr("reference, host: equal in all"));
 }
 
+TEST(Check, HalvesAgreeWithinAToleranceAndAreNamedEverywhere) {
+  const DiskProblem disk;
+  const std::vector<std::string> half{"--set", "recipe=paper", "--set", "quant.activations=half"};
+  const auto with_half = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), half.begin(), half.end());
+    return run(arguments);
+  };
+  const json result = json_of(with_half({"check", disk.config(), "--images", "3", "--json"}));
+  EXPECT_TRUE(result["equal"]);
+  EXPECT_LE(result["deviations"]["host"]["share"], result["deviations"]["host"]["tolerance"]);
+  const std::string folder = disk.path("half");
+  EXPECT_THAT(with_half({"tune", disk.config(), "--out", folder, "--set", "search.generations=1"}).out,
+              HasSubstr("| half activations |"));
+  const std::string tuned = folder + "/tuned.onnx";
+  EXPECT_THAT(run({"check", "--model", tuned}).out, HasSubstr("reference and host agree: in node"));
+  EXPECT_THAT(run({"inspect", tuned}).out, HasSubstr("x 16 activation bits"));
+  EXPECT_EQ(with_half({"tune", disk.config(), "--out", folder + "2", "--set", "search.strategy=channel"}).code, 2);
+}
+
 TEST(Devices, NamesTheProcessorAndTheSelfTest) {
   const json result = json_of(run({"devices", "--json"}));
   EXPECT_GE(result["cores"], 1);

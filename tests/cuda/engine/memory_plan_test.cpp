@@ -70,6 +70,24 @@ TEST(MemoryPlan, FitsEveryLayerOfRealNetworksOnEveryDevice) {
   EXPECT_GT(refused, 0) << "256 parents of VGG16's first product do not fit 8 or 24 GiB";
 }
 
+TEST(MemoryPlan, HalvesNeedTwiceTheTensorsAndFiltersAsCodesAndAsHalves) {
+  const IntNetwork codes = test::resnet18_shapes();
+  IntNetwork halves = codes;
+  halves.activations = Activations::half;
+  const LayerPlan plan = make_layer_plan(codes, 5);
+  const PopulationOptions options{.parents = 32, .offspring = 32};
+  const SearchMemory a = plan_search_memory(codes, plan, options, 2048, limits_of(141 * kGibibyte));
+  const SearchMemory b = plan_search_memory(halves, plan, options, 2048, limits_of(141 * kGibibyte));
+  ASSERT_EQ(a.candidates, b.candidates);
+  ASSERT_EQ(a.chunk.images, b.chunk.images);
+  const Layer& layer = codes.layer(5);
+  EXPECT_GT(a.cache, 0);
+  EXPECT_EQ(b.cache, 2 * a.cache);
+  EXPECT_EQ(b.activations, 2 * a.activations);
+  EXPECT_EQ(b.filters, a.filters + 2 * b.candidates * layer.filter.size());
+  EXPECT_EQ(b.parents, a.parents);
+}
+
 TEST(MemoryPlan, LargeDevicesAreFilledAndSmallOnesShareOutCandidates) {
   const IntNetwork n = test::resnet18_shapes();
   const LayerPlan plan = make_layer_plan(n, 1);
