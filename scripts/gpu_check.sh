@@ -115,7 +115,7 @@ if [[ -f "$work/tests.json" ]]; then add tests_report "$(cat "$work/tests.json")
 step check 120 "$bin/qnudge" check "$config" "${set_data[@]}" --backends "reference,host,$backend" --images 16 --json
 step check_half 120 "$bin/qnudge" check "$config" "${set_data[@]}" --set quant.activations=half \
   --backends "reference,host,$backend" --images 16 --json
-step tune_half_on_device 120 "${tune[@]}" --backend "$backend" --set quant.activations=half --set search.mutation=uniform \
+step tune_half_on_device 120 "${tune[@]}" --backend "$backend" --set quant.activations=half --set search.generations=2 \
   --out "$work/half"
 step tune_on_host 120 "${tune[@]}" --backend host --out "$work/first"
 step tune_on_device 120 "${tune[@]}" --backend "$backend" --out "$work/second"
