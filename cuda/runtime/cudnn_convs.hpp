@@ -30,7 +30,8 @@ class CudnnHandles {
   cudnnHandle_t first() const { return handles_.front(); }
   cudnnHandle_t on(int index, cudaStream_t stream) const;
 
-  /// Makes every stream's branches; not while a stream is captured.
+  /// Makes every stream's branches; not while a stream is captured. A branch belongs to one capture at a time, so all
+  /// that goes round branches in one program must stand inside its loop, or all outside.
   void add_branches();
   const Branch& branch(int index, int b) const { return branches_[static_cast<std::size_t>(index * kBranches + b)]; }
 
