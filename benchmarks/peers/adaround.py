@@ -278,8 +278,9 @@ def main() -> int:
         return x
 
     write_model(model, layers, options.out + ".onnx")
-    gate = splits["gate"]
-    judged, labels = (train[gate], train_labels[gate]) if options.judge == "gate" else (test, test_labels)
+    images, labels = (test, test_labels) if options.judge == "test" or "gate_of_test" in splits else (train, train_labels)
+    chosen = slice(None) if options.judge == "test" else splits.get("gate", splits.get("gate_of_test"))
+    judged, labels = images[chosen], labels[chosen]
     wanted, found = (in_batches(lambda x, exact=exact: logits(x, exact), judged) for exact in (True, False))
     predicted = found.argmax(1)
     kl = F.kl_div(found.log_softmax(1), wanted.softmax(1), reduction="batchmean")

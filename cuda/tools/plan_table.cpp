@@ -8,9 +8,11 @@
 //   plan_table RECORD.jsonl --markdown      writes the table of what RECORD holds to stdout
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <chrono>
 #include <fstream>
 #include <iostream>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -153,19 +155,35 @@ void write_markdown(const std::string& path) {
   }
 }
 
-int run(const std::vector<std::string>& arguments) {
-  if (arguments.empty()) {
-    std::cerr << "plan_table RECORD.jsonl [--seconds N | --candidates P | --markdown]\n";
-    return 2;
+struct Options {
+  std::string record;
+  double seconds = std::numeric_limits<double>::infinity();
+  std::vector<std::int64_t> candidates = kCandidates;
+  bool markdown = false;
+};
+
+int run(int argc, const char* const* argv) {
+  Options options;
+  CLI::App app("Asks cuDNN, without a GPU, whether it takes every convolution of the published networks.");
+  app.add_option("record", options.record, "Answers, one JSON object per line; new ones are appended")->required();
+  CLI::Option* const markdown = app.add_flag("--markdown", options.markdown, "Write the table of the record to stdout");
+  app.add_option("--seconds", options.seconds, "Stop after this many seconds; a later call goes on")
+      ->excludes(markdown)
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--candidates", options.candidates, "Ask for these numbers of candidates alone")
+      ->excludes(markdown)
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : static_cast<int>(ErrorKind::usage);
   }
-  if (arguments.size() > 1 && arguments[1] == "--markdown") {
-    write_markdown(arguments[0]);
-    return 0;
+  if (options.markdown) {
+    write_markdown(options.record);
+  } else {
+    fill(options.record, options.candidates, options.seconds);
   }
-  const auto given = [&](const char* option) { return arguments.size() > 2 && arguments[1] == option; };
-  const double seconds = given("--seconds") ? std::stod(arguments[2]) : 1e9;
-  fill(arguments[0], given("--candidates") ? std::vector<std::int64_t>{std::stoll(arguments[2])} : kCandidates,
-       seconds);
   return 0;
 }
 
@@ -174,7 +192,7 @@ int run(const std::vector<std::string>& arguments) {
 
 int main(int argc, char** argv) {
   try {
-    return qnudge::cuda::run(std::vector<std::string>(argv + 1, argv + argc));
+    return qnudge::cuda::run(argc, argv);
   } catch (const qnudge::Error& e) {
     std::cerr << "plan_table: " << e.what() << '\n';
     return static_cast<int>(e.kind());

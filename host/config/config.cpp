@@ -78,6 +78,18 @@ void check_test_files(const Source& source, const DataConfig& data) {
   }
 }
 
+void check_gate(const Config& config, const Source& source) {
+  const DataConfig& data = config.data;
+  if (data.gate_from == "train") return;
+  const std::string where = source.where("data.gate_from");
+  require(!data.is_series(), ErrorKind::usage, "{}: series take their gate from the training series; leave it out",
+          where);
+  require(data.test_from == "files", ErrorKind::usage,
+          "{}: data.test_from = \"train\" draws all sets from the same images; leave one of them out", where);
+  require(config.protocol == "held_out", ErrorKind::usage,
+          "{}: protocol 'paper' scores candidates on the test images; leave one of them out", where);
+}
+
 void check_preprocessing(const Source& source, const DataConfig& data) {
   const bool folder = data.format == "image_folder";
   require(!folder || data.crop > 0, ErrorKind::usage,
@@ -118,6 +130,7 @@ void check_consistency(const Config& config, const Source& source) {
     check_scaling(source, data);
   }
   check_preprocessing(source, data);
+  check_gate(config, source);
   require((config.search.fitness == "reconstruction") == data.is_series(), ErrorKind::usage,
           "{}: '{}' does not fit the format {}; series are scored by reconstruction, images by the others",
           source.where("search.fitness"), config.search.fitness, data.format);

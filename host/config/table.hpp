@@ -50,6 +50,11 @@ void describe(Visitor& v, DataConfig& d) {
   v.path({"test_labels", optional, "test labels, as train_labels"}, d.test_labels);
   v.choice({"test_from", optional, "test images have files of their own, or are drawn from the training images too"},
            d.test_from, {"files", "train"});
+  v.choice(
+      {"gate_from", optional,
+       "gate images are training images, or drawn from the test images: then the float model has not seen them, and "
+       "the rest is the test set"},
+      d.gate_from, {"train", "test"});
   v.integer({"classes", optional,
              "labels are below this; 0: 10 for idx and cifar10, 100 for cifar100, 1000 for image_folder"},
             d.classes, 0, 65536);
@@ -66,7 +71,7 @@ void describe(Visitor& v, DataConfig& d) {
   v.integer({"calibration", optional, "training images that set the activation scales; the fitness images come first"},
             d.calibration, 1, kMaxImagesPerSet);
   v.integer({"fitness", optional, "images that score candidates"}, d.fitness, 1, kMaxImagesPerSet);
-  v.integer({"gate", optional, "training images that judge the result, in neither of the two sets above"}, d.gate, 1,
+  v.integer({"gate", optional, "images that judge the result, in neither of the two sets above"}, d.gate, 1,
             kMaxImagesPerSet);
   v.integer({"test", optional, "test images that are evaluated; 0: all, with test_from train all that is left"}, d.test,
             0, kMaxImagesPerSet);

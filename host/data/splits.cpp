@@ -89,14 +89,19 @@ void check_request(const Dataset& train, const Dataset& test, const SplitRequest
           "data.calibration, data.fitness, data.gate and data.test must not be negative, found {}, {}, {} and {}",
           r.calibration, r.fitness, r.gate, r.test);
   const std::int64_t beside_gate = r.paper_protocol ? r.calibration : std::max(r.calibration, r.fitness);
+  const std::int64_t gate = r.gate_from_test ? 0 : r.gate, test_gate = r.gate - gate;
   require(
-      r.gate <= train.size() && beside_gate <= train.size() - r.gate, ErrorKind::usage,
+      gate <= train.size() && beside_gate <= train.size() - gate, ErrorKind::usage,
       "the training set has {} images, but {} beside the {} of data.gate are asked for; lower {}data.calibration or "
       "data.gate",
-      train.size(), beside_gate, r.gate, r.paper_protocol ? "" : "data.fitness, ");
-  const std::int64_t left = r.test_from_train ? train.size() - r.gate - beside_gate : test.size();
+      train.size(), beside_gate, gate, r.paper_protocol ? "" : "data.fitness, ");
+  require(test_gate == 0 || test_gate < test.size(), ErrorKind::usage,
+          "the test set has {} images, but data.gate asks for {} of them, which leaves none; lower it", test.size(),
+          test_gate);
+  const std::int64_t left = r.test_from_train ? train.size() - gate - beside_gate : test.size() - test_gate;
   require(r.test_from_train || r.test <= left, ErrorKind::usage,
-          "the test set has {} images, but data.test asks for {}; lower it, or set it to 0 for all", left, r.test);
+          "the test set has {} images{}, but data.test asks for {}; lower it, or set it to 0 for all", left,
+          test_gate == 0 ? "" : " beside the gate's", r.test);
   require(left > 0 && r.test <= left, ErrorKind::usage,
           "the training set has {} images, of which the other sets leave {} for the test set, but data.test asks for "
           "{}; lower data.fitness, data.calibration, data.gate or data.test",
@@ -119,24 +124,30 @@ Splits make_splits(const Dataset& train, const Dataset& test, const SplitRequest
   if (is_series(train) && is_series(test)) return make_series_splits(train, test, request);
   check_request(train, test, request);
   const bool paper = request.paper_protocol, one_set = request.test_from_train;
+  const std::int64_t gate = request.gate_from_test ? 0 : request.gate, test_gate = request.gate - gate;
   // Of one set the last draw is the test set's: its size must not show in the others.
-  const Piles piles =
-      one_set ? in_drawn_order(shuffled_piles(train, request.seed), request.seed)
-              : piles_for(train, request.seed, {request.calibration, request.gate, paper ? 0 : request.fitness});
+  const Piles piles = one_set
+                          ? in_drawn_order(shuffled_piles(train, request.seed), request.seed)
+                          : piles_for(train, request.seed, {request.calibration, gate, paper ? 0 : request.fitness});
   const Indices order = dealt(piles);
 
   Splits splits;
   splits.fitness_from_test = paper;
+  splits.gate_from_test = request.gate_from_test;
   // The gate follows the set that was dealt first; all that is not gate is dealt again for calibration, which therefore
   // begins with those same images.
   const std::int64_t before_gate = paper ? request.calibration : request.fitness;
-  splits.gate = {order.begin() + before_gate, order.begin() + before_gate + request.gate};
+  splits.gate = {order.begin() + before_gate, order.begin() + before_gate + gate};
   const Piles beside_gate = without(piles, splits.gate, train.size());
   const std::int64_t taken = paper ? request.calibration : std::max(request.calibration, request.fitness);
   splits.calibration = first(dealt(beside_gate), request.calibration);
-  const Indices test_order =
-      dealt(one_set ? without(beside_gate, first(dealt(beside_gate), taken), train.size())
-                    : piles_for(test, request.seed, {request.test, paper ? request.fitness : 0}));
+  Piles test_piles = one_set ? without(beside_gate, first(dealt(beside_gate), taken), train.size())
+                             : piles_for(test, request.seed, {request.test, paper ? request.fitness : test_gate});
+  if (request.gate_from_test) {
+    splits.gate = first(dealt(test_piles), test_gate);
+    test_piles = without(std::move(test_piles), splits.gate, test.size());
+  }
+  const Indices test_order = dealt(test_piles);
   splits.fitness = first(paper ? test_order : order, request.fitness);
   splits.test = request.test == 0 ? sorted(test_order) : first(test_order, request.test);
   return splits;

@@ -60,7 +60,10 @@ std::string reference_inputs(const Config& config, const Graph& graph, const Dat
     const std::uint64_t drawn[] = {config.seed, static_cast<std::uint64_t>(config.search.positions)};
     fingerprint.add("targets").add_values(std::span<const std::uint64_t>(drawn));
   }
-  return fingerprint.add(splits.fitness_from_test ? "test" : "train").hex();
+  for (const bool from_test : {splits.fitness_from_test, splits.gate_from_test}) {
+    fingerprint.add(from_test ? "test" : "train");
+  }
+  return fingerprint.hex();
 }
 
 /// Lowers the exponents where the squared error on some of the calibration images says so.
@@ -120,9 +123,10 @@ Computed compute_reference(const Config& config, IntNetwork& network, const Grap
   calibrate(network, ranges);
   if (config.quant.activation_range == "mse") refine_exponents(network, train, splits.calibration, float_pass);
   for (const IntNode& node : network.nodes) reference.exponents.push_back(node.exponent);
-  const Dataset& fitness_data = splits.fitness_from_test ? test : train;
+  const Dataset &fitness_data = splits.fitness_from_test ? test : train,
+                &gate_data = splits.gate_from_test ? test : train;
   reference.fitness = float_set(shared, graph.fingerprint, network, fitness_data, splits.fitness, float_pass, true);
-  reference.gate = float_set(shared, graph.fingerprint, network, train, splits.gate, float_pass, true);
+  reference.gate = float_set(shared, graph.fingerprint, network, gate_data, splits.gate, float_pass, true);
   reference.test = float_set(shared, graph.fingerprint, network, test, splits.test, float_pass, false);
   if (!splits.threshold.empty()) reference.threshold = float_set(network, test, splits.threshold, float_pass, false);
   if (with_targets) {
@@ -227,6 +231,7 @@ SplitRequest split_request(const Config& config) {
           .gate = d.gate,
           .test = d.test,
           .test_from_train = d.test_from == "train",
+          .gate_from_test = d.gate_from == "test",
           .paper_protocol = config.protocol == "paper",
           .seed = config.seed,
           .threshold_part = d.series.threshold_part};

@@ -17,7 +17,7 @@ namespace {
 std::string splits_json(const Splits& splits) {
   const nlohmann::ordered_json json{{"calibration", splits.calibration},
                                     {splits.fitness_from_test ? "fitness_of_test" : "fitness", splits.fitness},
-                                    {"gate", splits.gate},
+                                    {splits.gate_from_test ? "gate_of_test" : "gate", splits.gate},
                                     {"test", splits.test}};
   return json.dump() + "\n";
 }
@@ -78,7 +78,7 @@ void TuneRun::prepare() {
   const Splits& splits = prepared_.splits;
   calibration_ = session_->upload(make_image_set(network, *request_.train, splits.calibration, nullptr));
   fitness_ = session_->upload(make_image_set(network, fitness_data(), splits.fitness, &reference.fitness));
-  gate_ = session_->upload(make_image_set(network, *request_.train, splits.gate, &reference.gate));
+  gate_ = session_->upload(make_image_set(network, gate_data(), splits.gate, &reference.gate));
   test_.emplace(network, *session_, *request_.test, splits.test);
   if (!splits.threshold.empty()) threshold_.emplace(network, *session_, *request_.test, splits.threshold);
   folder_.open_history(state_.history_bytes);
@@ -268,7 +268,7 @@ TuneResult TuneRun::finish() {
 
   r.splits = prepared_.splits;
   r.fitness_labels = pick(fitness_data(), r.splits.fitness);
-  r.gate_labels = pick(*request_.train, r.splits.gate);
+  r.gate_labels = pick(gate_data(), r.splits.gate);
   r.test_labels = pick(*request_.test, r.splits.test);
   r.float_fitness = prepared_.reference.fitness;
   r.float_gate = prepared_.reference.gate;

@@ -31,6 +31,7 @@ class TuneRun {
  private:
   const Config& config() const { return request_.config; }
   const Dataset& fitness_data() const { return prepared_.splits.fitness_from_test ? *request_.test : *request_.train; }
+  const Dataset& gate_data() const { return prepared_.splits.gate_from_test ? *request_.test : *request_.train; }
   bool budget() const { return config().stop.rule == "budget"; }
   bool interrupted() const { return *request_.stop && !timed_out_; }
 

@@ -129,6 +129,7 @@ INSTANTIATE_TEST_SUITE_P(
                    "--set data.test_images: is missing; without files for it data.test_from = \"train\""},
         std::tuple{"data.test_from=train", "data.test_images: is of no use with data.test_from"},
         std::tuple{"data.test_from=training", "--set data.test_from: needs one of \"files\", \"train\""},
+        std::tuple{"data.gate_from=files", "--set data.gate_from: needs one of \"train\", \"test\""},
         std::tuple{"data.series.window=4", "--set data.series: describes time series, which the format cifar10"},
         std::tuple{"search.fitness=reconstruction", "'reconstruction' does not fit the format cifar10"},
         std::tuple{"data=3", "--set data: needs an object, found 3"},
@@ -156,11 +157,20 @@ INSTANTIATE_TEST_SUITE_P(
         std::tuple{"data.series.scale=[0]", "needs a number in 1e-30..1e+30"},
         std::tuple{"data.series.threshold_part=1", "needs a number in 0.01..0.99"},
         std::tuple{"data.mean=[0.5]", "--set data.mean: is for images"},
+        std::tuple{"data.gate_from=test", "--set data.gate_from: series take their gate from the training series"},
         std::tuple{"data.classes=3", "data.classes: a time step is normal or anomalous"},
         std::tuple{"data.train_labels=x", "csv files hold their labels"},
         std::tuple{"data.test_images=a.csv", "a.csv is named for training too"},
         std::tuple{"data.format=npy", "data.series: names columns, which npy files do not have"},
         std::tuple{"search.fitness=kl", "'kl' does not fit the format csv"}));
+
+TEST(BadGate, NeedsTestImagesThatNothingElseUses) {
+  EXPECT_EQ(refusal(minimal(), {"data.gate_from=test"}), "");
+  EXPECT_THAT(refusal(minimal(), {"data.gate_from=test", "protocol=paper"}),
+              HasSubstr("data.gate_from: protocol 'paper' scores candidates on the test images"));
+  EXPECT_THAT(refusal(minimal(), {"data.gate_from=test", "data.test_from=train", "data.test_images=[]"}),
+              HasSubstr("data.gate_from: data.test_from = \"train\" draws all sets from the same images"));
+}
 
 TEST(BadOverride, IsRefusedWithASentence) {
   const auto message = [](const std::string& assignment) { return refusal(minimal(), {assignment}); };

@@ -175,6 +175,33 @@ TEST(Splits, OneSetGivesDisjointSetsWhateverTheTestSetsSize) {
   }
 }
 
+TEST(Splits, TheGateCanBeTakenOutOfTheTestSet) {
+  const Labels train = balanced(100, 5), test = balanced(83, 5);
+  SplitRequest request{.calibration = 60, .fitness = 40, .gate = 30};
+  const Splits usual = make_splits(train, test, request);
+  request.gate_from_test = true;
+  const Splits all = make_splits(train, test, request);
+  EXPECT_TRUE(all.gate_from_test && !usual.gate_from_test);
+  EXPECT_EQ(all.fitness, usual.fitness);
+  EXPECT_EQ(all.gate.size(), 30u);
+  EXPECT_LE(imbalance(all.gate, test), 1);
+  EXPECT_TRUE(std::is_sorted(all.test.begin(), all.test.end()));
+  std::set<std::int64_t> both = as_set(all.gate);
+  both.merge(as_set(all.test));
+  EXPECT_EQ(both.size(), 83u) << "every test image is in one of the two";
+  EXPECT_EQ(all.test.size(), 53u);
+
+  request.test = 20;
+  const Splits some = make_splits(train, test, request);
+  EXPECT_EQ(some.test.size(), 20u);
+  EXPECT_EQ(some.gate, all.gate) << "how many test images are evaluated does not change the gate";
+  EXPECT_LE(imbalance(some.test, test), 1);
+  for (const std::int64_t i : some.gate) EXPECT_FALSE(as_set(some.test).contains(i)) << i;
+
+  request.calibration = 100;  // the gate takes none of the training images
+  EXPECT_EQ(make_splits(train, test, request).calibration.size(), 100u);
+}
+
 TEST(Splits, ASetSmallerThanTheClassesGetsDrawnOnes) {
   const Labels train = balanced(400, 100), test = balanced(100, 100);
   const auto classes_of = [](const Indices& indices, const Dataset& data) {
@@ -244,6 +271,13 @@ TEST(Splits, RefuseWhatTheSetsCannotGive) {
   one.paper_protocol = true;
   one.gate = 20;
   EXPECT_THAT(refused_of_one(), HasSubstr("the test set has 30 images, but data.fitness asks for 40"));
+  const auto refused_gate = [&](std::int64_t gate, std::int64_t tests) {
+    return refused({.calibration = 1, .fitness = 1, .gate = gate, .test = tests, .gate_from_test = true});
+  };
+  EXPECT_EQ(refused_gate(49, 1), "");
+  EXPECT_EQ(refused_gate(49, 0), "");
+  EXPECT_THAT(refused_gate(50, 0), HasSubstr("data.gate asks for 50 of them, which leaves none"));
+  EXPECT_THAT(refused_gate(40, 11), HasSubstr("has 10 images beside the gate's, but data.test asks for 11"));
   const Labels other = balanced(50, 9);
   EXPECT_THAT(input_refusal([&] { make_splits(train, other, {.calibration = 1, .fitness = 1, .gate = 1}); }),
               HasSubstr("differ in kind"));

@@ -304,6 +304,25 @@ TEST(Tune, GateDiscardsAResultThatIsWorseThanItsStart) {
   EXPECT_NE(contents(folder / "gated/tuned.onnx"), contents(folder / "ungated/tuned.onnx"));
 }
 
+TEST(Tune, AGateOfTestImagesIsJudgedOnThoseImages) {
+  TemporaryFolder folder;
+  ToyProblem toy;
+  toy.config.data.calibration = toy.config.data.fitness;
+  toy.config.search.gate = false;  // the gate's images then change nothing else
+  const TuneResult usual = toy.tune(folder / "train");
+  toy.config.data.gate_from = "test";
+  toy.config.data.gate = 30;
+  const TuneResult r = toy.tune(folder / "test");
+  ASSERT_EQ(r.splits.gate.size(), 30u);
+  EXPECT_EQ(r.splits.test.size(), usual.splits.test.size() - 30);
+  EXPECT_EQ(r.float_gate.correct, 30) << "labels are the float model's own";
+  for (std::size_t i = 0; i < 30; ++i) {
+    const auto image = static_cast<std::size_t>(r.splits.gate[i]);
+    EXPECT_EQ(r.tuned.gate.predicted[i], usual.tuned.test.predicted[image]) << i;
+  }
+  EXPECT_THAT(contents(folder / "test/splits.json"), HasSubstr("\"gate_of_test\""));
+}
+
 TEST(Tune, BiasStartMeetsTheFloatMeans) {
   TemporaryFolder folder;
   ToyProblem toy;

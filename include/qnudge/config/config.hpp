@@ -30,6 +30,7 @@ struct DataConfig {
   std::vector<std::string> test_images;
   std::string test_labels;
   std::string test_from = "files";    ///< "files": test_images; "train": drawn from the training images
+  std::string gate_from = "train";    ///< "train": training images; "test": drawn from the test images, which shrink
   std::int64_t classes = 0;           ///< 0: 10 for idx and cifar10, 100 for cifar100, 1000 for image_folder
   std::int64_t resize = 0, crop = 0;  ///< image_folder: pixels; resize 0: as it is
   std::string cache;                  ///< image_folder: folder for decoded images; empty: the user's cache folder

@@ -49,8 +49,9 @@ inline bool is_series(const Dataset& data) {
 using Indices = std::vector<std::int64_t>;
 
 /// The disjoint sets of a run. In the held-out protocol fitness, calibration and gate index the training set; fitness
-/// and gate are disjoint, calibration never meets gate. In the paper's protocol fitness indexes the test set (leaky).
-/// Where the test images come from the training set too, they meet none of the others (but the paper's fitness).
+/// and gate are disjoint, calibration never meets gate. In the paper's protocol fitness indexes the test set (leaky);
+/// on request gate does, which test then never meets. Where the test images come from the training set too, they meet
+/// none of the others (but the paper's fitness).
 ///
 /// Windows of series overlap, so their sets are parted in time: gate comes from the last quarter of every training run,
 /// fitness and calibration from what is before it; `threshold` is the first part of every test run, `test` the rest. No
@@ -58,13 +59,14 @@ using Indices = std::vector<std::int64_t>;
 struct Splits {
   Indices calibration, fitness, gate, test;
   Indices threshold;  ///< series only: labelled windows of the test set on which the threshold is chosen
-  bool fitness_from_test = false;
+  bool fitness_from_test = false, gate_from_test = false;
 };
 
 struct SplitRequest {
   std::int64_t calibration = 1024, fitness = 1024, gate = 1024;
   std::int64_t test = 0;         ///< 0: all; from the training set: all that is left
   bool test_from_train = false;  ///< both datasets are the same
+  bool gate_from_test = false;   ///< independent samples in the held-out protocol, two datasets
   bool paper_protocol = false;
   std::uint64_t seed = 1;
   double threshold_part = 0.5;  ///< series: of every test run
