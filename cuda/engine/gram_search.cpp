@@ -23,14 +23,15 @@ EngineGramSearch::EngineGramSearch(const DeviceNetwork& network, int layer, cons
       channels_(form.channels),
       taps_(form.taps),
       group_channels_(form.channels / form.groups),
-      offspring_(options.offspring) {
+      lineages_{options.parents, options.offspring} {
   upload_form(form, options);
   problem_.layer = static_cast<std::uint32_t>(layer);
-  const std::size_t genes = at(channels_ * taps_), population = at(channels_ * offspring_);
-  codes_ = {device_, genes, "the elites"};
-  gradient_ = {device_, genes, "the elites' gradients"};
+  const std::size_t genes = at(channels_ * taps_), elites = at(channels_ * lineages_.elites);
+  const std::size_t population = at(channels_ * lineages_.offspring);
+  codes_ = {device_, elites * at(taps_), "the elites"};
+  gradient_ = {device_, elites * at(taps_), "the elites' gradients"};
+  error_ = {device_, elites, "the elites' errors"};
   scaled_ = {device_, genes, "the scaled targets"};
-  error_ = {device_, at(channels_), "the elites' errors"};
   gain_ = {device_, at(channels_), "the gains"};
   offspring_codes_ = {device_, population * at(taps_), "the offspring"};
   offspring_gradient_ = {device_, population * at(taps_), "the offspring's gradients"};
@@ -38,7 +39,7 @@ EngineGramSearch::EngineGramSearch(const DeviceNetwork& network, int layer, cons
   fitness_ = {device_, at(channels_), "the fitness"};
   accepted_ = {device_, at(channels_), "the ranking"};
   counters_ = {device_, 1, "the counters"};
-  elites_ = {codes_.data(), gradient_.data(), scaled_.data(), error_.data(), gain_.data()};
+  elites_ = {codes_.data(), gradient_.data(), error_.data(), scaled_.data(), gain_.data()};
 }
 
 void EngineGramSearch::upload_form(const GramForm& form, const GramOptions& options) {
@@ -70,6 +71,7 @@ void EngineGramSearch::upload_form(const GramForm& form, const GramOptions& opti
               .group_channels = group_channels_,
               .descent = {form.low, form.high},
               .perturbation = perturb_rule(options.rate, form.low, form.high),
+              .lineages = lineages_,
               .seed = options.seed,
               .layer = 0,
               .joint_gain = options.joint_gain};
@@ -85,9 +87,10 @@ void EngineGramSearch::set_generation(std::int32_t generation) {
 std::int64_t EngineGramSearch::place(const std::vector<std::int8_t>& codes, const std::vector<double>& gains) {
   const DeviceArray<std::int8_t> placed(device_, std::span(codes), "the codes");
   gain_.set(gains);
+  const auto genomes = static_cast<std::int64_t>(codes.size() / start_codes_.size());
+  const PlaceElite place{problem_, elites_, placed.data(), {fitness_.data(), accepted_.data()}, channels_, genomes};
   Program program;
-  program.add(
-      0, ForEachTeam{PlaceChannel{problem_, elites_, placed.data(), {fitness_.data(), accepted_.data()}}, channels_});
+  program.add(0, ForEachTeam{place, channels_ * genomes});
   device_.run(program);
   return device_.sum(fitness_.data(), channels_);
 }
@@ -101,11 +104,12 @@ void EngineGramSearch::start() {
 }
 
 void EngineGramSearch::restore(const PopulationState& state) {
-  require(state.parents.size() == start_codes_.size() && state.fitness.size() == at(channels_) &&
+  require(state.parents.size() == start_codes_.size() * at(lineages_.elites) && state.fitness.size() == at(channels_) &&
               state.gains.size() == at(channels_),
           ErrorKind::input,
-          "checkpoint: {} codes, {} errors and {} gains do not fit a layer of {} codes and {} channels",
-          state.parents.size(), state.fitness.size(), state.gains.size(), start_codes_.size(), channels_);
+          "checkpoint: {} codes, {} errors and {} gains do not fit {} parents of a layer of {} codes and {} channels",
+          state.parents.size(), state.fitness.size(), state.gains.size(), lineages_.elites, start_codes_.size(),
+          channels_);
   place(state.parents, state.gains);
   start_fitness_ = state.start_fitness;
   set_generation(state.generation);
@@ -113,14 +117,14 @@ void EngineGramSearch::restore(const PopulationState& state) {
 
 void EngineGramSearch::evaluate(std::int32_t) {
   recorded().add(0, ForEachTeam{EvolveOffspring{problem_, elites_, offspring_codes_.data(), offspring_gradient_.data(),
-                                                offspring_error_.data(), counters_.data(), offspring_},
-                                channels_ * offspring_});
+                                                offspring_error_.data(), counters_.data()},
+                                channels_ * lineages_.offspring});
 }
 
 void EngineGramSearch::select() {
   const ChannelOutcome outcome{fitness_.data(), accepted_.data()};
   recorded().add(0, ForEachTeam{SelectOffspring{problem_, elites_, offspring_codes_.data(), offspring_gradient_.data(),
-                                                offspring_error_.data(), outcome, counters_.data(), offspring_},
+                                                offspring_error_.data(), outcome, counters_.data()},
                                 channels_});
   recorded().add(0, EndChannels{.counters = counters_.data(),
                                 .outcome = outcome,
@@ -133,12 +137,17 @@ void EngineGramSearch::select() {
 }
 
 PopulationState EngineGramSearch::save() const {
-  PopulationState state{log_.generation(), start_fitness_, start_codes_, fitness_.get(), gain_.get()};
+  PopulationState state{log_.generation(), start_fitness_, {}, fitness_.get(), gain_.get()};
   const std::vector<std::int8_t> codes = codes_.get();
-  for (std::int64_t k = 0; k < channels_; ++k) {
-    if (frozen_[at(k)] != 0) continue;
-    const std::int32_t* const tap = order_.data() + k / group_channels_ * taps_;
-    for (std::int64_t r = 0; r < taps_; ++r) state.parents[at(k * taps_ + tap[r])] = codes[at(k * taps_ + r)];
+  for (std::int64_t e = 0; e < lineages_.elites; ++e) {
+    state.parents.insert(state.parents.end(), start_codes_.begin(), start_codes_.end());
+    std::int8_t* const genome = state.parents.data() + at(e * channels_ * taps_);
+    for (std::int64_t k = 0; k < channels_; ++k) {
+      if (frozen_[at(k)] != 0) continue;
+      const std::int32_t* const tap = order_.data() + k / group_channels_ * taps_;
+      const std::int8_t* const elite = codes.data() + (k * lineages_.elites + e) * taps_;
+      for (std::int64_t r = 0; r < taps_; ++r) genome[k * taps_ + tap[r]] = elite[r];
+    }
   }
   return state;
 }

@@ -21,7 +21,7 @@ class EngineGramSearch : public RecordedSearch {
 
  private:
   void upload_form(const GramForm& form, const GramOptions& options);
-  /// Elites <- these codes with these gains; returns the sum of the channels' fitness.
+  /// The first elites of every channel <- these genomes with these gains; returns the sum of the channels' fitness.
   std::int64_t place(const std::vector<std::int8_t>& codes, const std::vector<double>& gains);
   void set_generation(std::int32_t generation);
 
@@ -29,7 +29,7 @@ class EngineGramSearch : public RecordedSearch {
   const std::vector<std::int32_t> order_;   // [groups, taps]: tap of each rank
   const std::vector<std::uint8_t> frozen_;  // [K]
   const std::int64_t channels_, taps_, group_channels_;
-  const std::int32_t offspring_;
+  const Lineages lineages_;
   DeviceArray<std::int32_t> matrix_, tap_;
   DeviceArray<std::int64_t> most_, linear_;
   DeviceArray<std::uint8_t> device_frozen_;

@@ -29,7 +29,8 @@ struct Rung {
 };
 
 const std::array<Rung, 7>& rungs() {
-  const std::vector<std::string> gram = {"recipe=best", "search.joint_gain=false", "search.scales=1"};
+  const std::vector<std::string> gram = {"recipe=best", "search.joint_gain=false", "search.scales=1",
+                                         "search.parents=1"};
   std::vector<std::string> closed_form = gram;
   closed_form.emplace_back("search.strategy=none");
   static const std::array<Rung, 7> all = {{

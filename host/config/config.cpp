@@ -285,6 +285,7 @@ SearchConfig recipe_search(std::string_view recipe) {
     search.order = "sensitivity";
     search.start = "nearest";
     search.rate = 0.02;
+    search.parents = 32;
     search.offspring = 32;
     search.generations = 64;
   } else if (recipe == "channel") {
@@ -292,6 +293,7 @@ SearchConfig recipe_search(std::string_view recipe) {
     search.start = "bias";
     search.mutation = "residual";
     search.rate = 0.02;
+    search.parents = 1;
     search.offspring = 8;
     search.generations = 8;
   }

@@ -126,7 +126,8 @@ void describe(Visitor& v, SearchConfig& s) {
            s.mutation, {"uniform", "residual"});
   v.number({"rate", optional, "probability that a weight mutates"}, s.rate, 0, 1);
   v.number({"rate_end", optional, "channel: the rate falls evenly to this; 0: it stays"}, s.rate_end, 0, 1);
-  v.integer({"parents", optional, "survivors of a generation"}, s.parents, 1, kMaxPopulation);
+  v.integer({"parents", optional, "survivors of a generation; gram: elites of every output channel"}, s.parents, 1,
+            kMaxPopulation);
   v.integer({"offspring", optional, "candidates of a generation"}, s.offspring, 1, kMaxPopulation);
   v.integer({"generations", optional, "per layer"}, s.generations, 1, kMaxGenerations);
   v.integer({"chunk", incidental, "offspring in memory at a time; 0: all"}, s.chunk, 0, kMaxPopulation);

@@ -28,6 +28,13 @@ inline std::int64_t input_column(const ConvProblem& p, std::int64_t ox, std::int
   return unspread(ox * w.stride_w + s * w.dilation_w - w.pad_left, p.conv.spread_w, p.in.w);
 }
 
+/// Whether no output reads padding alone. Of an input without spread.
+inline bool every_window_meets_input(const ConvProblem& p) {
+  const Window& w = p.conv.window;
+  return w.pad_top <= (p.filter.r - 1) * w.dilation_h && (p.out.h - 1) * w.stride_h - w.pad_top < p.in.h &&
+         w.pad_left <= (p.filter.s - 1) * w.dilation_w && (p.out.w - 1) * w.stride_w - w.pad_left < p.in.w;
+}
+
 /// Throws Error(kind internal) where extents, groups or multipliers contradict each other, or where an int32
 /// accumulator could overflow.
 inline void check_problem(const ConvProblem& p, ConvMode mode, std::span<const float> multipliers) {

@@ -97,6 +97,8 @@ std::int32_t bias_of(Pattern pattern, std::int64_t k, Draws& draw) {
 std::vector<ConvTrial> trial_shapes() {
   Window asymmetric = square(3, 2, 0);
   asymmetric.pad_bottom = asymmetric.pad_right = 1;
+  Window beyond = square(1, 2, 0);  // its last windows hold nothing but padding
+  beyond.pad_bottom = 7;
   const Window along_h{.r = 5, .s = 1, .pad_top = 2, .pad_bottom = 2};
   const Window cropped{.r = 2, .s = 3, .pad_top = -1, .pad_left = 1, .pad_bottom = -2, .pad_right = 2};
   return {
@@ -107,6 +109,7 @@ std::vector<ConvTrial> trial_shapes() {
       shape("3x3_c3", 2, {10, 10, 3}, 16, square(3, 1, 1)),
       shape("5x5_c1", 2, {9, 9, 1}, 20, square(5, 1, 2)),
       shape("1x1_s2_c32", 3, {8, 8, 32}, 64, square(1, 2, 0)),
+      shape("1x1_s2_padded_c5", 16, {10, 6, 5}, 5, beyond),
       shape("1x1_c12", 2, {7, 7, 12}, 20, square(1, 1, 0)),
       shape("7x7_s2_c3", 1, {15, 15, 3}, 12, square(7, 2, 3)),
       shape("2x2_s3_c16", 2, {10, 10, 16}, 16, square(2, 3, 0)),

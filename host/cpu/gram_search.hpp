@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "qnudge/backend/backend.hpp"
@@ -11,7 +12,7 @@ namespace qnudge {
 
 /// Memetic evolution of every output channel on its quadratic form; channels are spread over threads. Rows are kept in
 /// falling order of the diagonal, so that a sweep reads memory forwards. Offspring live for one channel at a time, in
-/// one thread's scratch: `evaluate` draws them itself.
+/// one thread's scratch: `evaluate` draws them itself and lets the channel's elites give way to them.
 class HostGramSearch : public LayerSearch {
  public:
   HostGramSearch(const IntNetwork& network, int layer, GramForm form, const GramOptions& options, int threads);
@@ -39,8 +40,13 @@ class HostGramSearch : public LayerSearch {
     double gain = 1;
     std::vector<std::int64_t> linear;  // [taps] by rank: c / gain
   };
+  using Elites = std::vector<Point>;  // [mu], the fittest first
+  struct Scratch {
+    Point offspring;
+    std::vector<Point> fittest;  // [mu] offspring of each elite, as fit as that where none is fitter
+  };
   Point point_at(std::int64_t channel, const std::int8_t* codes) const;
-  void place(const std::int8_t* codes, const std::vector<double>& gains);
+  void place(std::span<const std::int8_t> codes, const std::vector<double>& gains);
   void descend(std::int64_t channel);
   void fit_gain(std::int64_t channel);
   void set_gain(std::int64_t channel, double gain);
@@ -48,9 +54,14 @@ class HostGramSearch : public LayerSearch {
   std::int64_t error_of(std::int64_t channel) const;
   void move(Point& point, std::int64_t channel, std::int64_t rank, std::int32_t d) const;
   bool sweep(Point& point, std::int64_t channel, const RowOrder& order) const;
+  DrawAddress address(std::int32_t offspring, Purpose purpose) const;
+  template <class Step>
+  void move_all(Point& point, std::int64_t channel, const DrawAddress& at, const Step& step) const;
+  bool cross(Point& point, std::int64_t channel, std::int32_t offspring, std::int32_t own) const;
   void perturb(Point& point, std::int64_t channel, std::int32_t offspring) const;
   RowOrder row_order(std::int32_t offspring) const;
-  void evolve_channel(std::int64_t channel, Point& scratch);
+  void evolve_channel(std::int64_t channel, Scratch& scratch);
+  static bool select_offspring(Elites& elites, std::vector<Point>& fittest);
   bool searched(std::int64_t channel) const { return form_.frozen[static_cast<std::size_t>(channel)] == 0; }
   std::int64_t total_error() const;
   void publish();
@@ -61,11 +72,13 @@ class HostGramSearch : public LayerSearch {
   const std::vector<std::int8_t> start_codes_;
   DescentRule descent_;
   PerturbRule perturbation_;
+  Lineages lineages_;
   std::vector<std::int32_t> matrix_;    // [groups, taps, taps] by rank
   std::vector<std::int32_t> diagonal_;  // [groups, taps] of it
   std::vector<std::int32_t> rank_;      // [groups, taps] of each tap
   std::vector<Scaled> scaled_;          // [channels]
-  std::vector<Point> elite_, best_;     // [channels]
+  std::vector<Elites> elites_;          // [channels]
+  std::vector<std::uint8_t> accepted_;  // [channels] 1: this generation found a fitter elite
   std::int64_t start_fitness_ = 0;
   std::int32_t generation_ = 0;
   std::vector<GenerationRecord> history_;

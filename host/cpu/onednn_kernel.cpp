@@ -79,7 +79,9 @@ std::unique_ptr<ConvKernel> make_onednn_kernel(const ConvProblem& problem, ConvM
   const ConvProblem p = simplified(problem);
   const SpreadInput spread(p);
   if (!spread.possible()) return nullptr;
-  auto convolution = OneDnnConvolution::create(int8_spec(spread.applied(p), mode, multipliers));
+  const ConvProblem applied = spread.applied(p);
+  if (!every_window_meets_input(applied)) return nullptr;  // oneDNN 2.6 may crash there with AMX
+  auto convolution = OneDnnConvolution::create(int8_spec(applied, mode, multipliers));
   if (!convolution) return nullptr;
   const std::string implementation = convolution->implementation();
   if (mode == ConvMode::accumulator && !exact_accumulators(p, implementation)) return nullptr;

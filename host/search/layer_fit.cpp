@@ -90,6 +90,8 @@ void LayerFit::choose_codes(int layer, const Form& form, LayerParams& params) {
   const Layer& l = prepared_.network.layer(layer);
   const auto channels = static_cast<std::size_t>(l.filter.k), taps = static_cast<std::size_t>(l.filter.taps());
   const LayerParams own = params;
+  GramOptions options = gram_options(config_);
+  options.parents = 1;  // only descends
   std::vector<double> lowest(channels, std::numeric_limits<double>::infinity());
   for (const double factor : scale_factors(config_.search.scales)) {
     LayerParams trial = own;
@@ -97,7 +99,7 @@ void LayerFit::choose_codes(int layer, const Form& form, LayerParams& params) {
     session_.set_layer(layer, trial);
     const auto search = session_.prepare_gram(
         layer, make_gram_form(prepared_.network, l, trial, form.sums, form.target_exponent, config_.search.damping),
-        gram_options(config_));
+        options);
     search->start();
     const PopulationState state = search->save();
     for (std::size_t k = 0; k < channels; ++k) {

@@ -218,7 +218,8 @@ ChannelOptions channel_options(const Config& config) {
 
 GramOptions gram_options(const Config& config) {
   const SearchConfig& s = config.search;
-  return {.offspring = static_cast<std::int32_t>(s.offspring),
+  return {.parents = static_cast<std::int32_t>(s.parents),
+          .offspring = static_cast<std::int32_t>(s.offspring),
           .seed = config.seed,
           .rate = s.rate,
           .joint_gain = s.joint_gain};

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 #include <random>
 
 #include "qnudge/core/error.hpp"
@@ -139,54 +140,100 @@ TEST_P(ChannelWise, GramSumsEqualTheOracleOnEveryBackend) {
 /// Strategy "gram" from its definition: one channel at a time, every gradient from scratch, taps in their own order.
 class NaiveGram {
  public:
-  NaiveGram(const GramForm& form, const std::vector<std::int8_t>& codes, GramOptions options, int layer)
+  using Codes = std::vector<std::int8_t>;  // [K, taps]
+
+  NaiveGram(const GramForm& form, const Codes& codes, GramOptions options, int layer)
       : original_(form),
         f_(form),
         gains_(static_cast<std::size_t>(form.channels), 1.0),
-        codes_(codes),
+        elites_{codes},
         o_(options),
         layer_(layer) {
     for (int fit = 0; fit < (o_.joint_gain ? kStartFits : 1); ++fit) {
       for (std::int64_t k = 0; k < f_.channels; ++k) {
-        for (int i = 0; i < kStartSweeps; ++i) sweep(k, codes_, {.rows = f_.taps});
+        for (int i = 0; i < kStartSweeps; ++i) sweep(k, elites_[0], {.rows = f_.taps});
       }
       if (o_.joint_gain) fit_gains();
     }
+    elites_.resize(static_cast<std::size_t>(o_.parents), Codes(elites_[0]));
   }
   void generation() {
-    std::vector<std::int8_t> next = codes_;
     for (std::int64_t k = 0; k < f_.channels; ++k) {
-      std::int64_t best = gram_error(f_, k, codes_.data() + k * f_.taps);
-      for (std::int32_t j = 0; j < o_.offspring; ++j) {
-        std::vector<std::int8_t> child = codes_;
-        if (f_.frozen[static_cast<std::size_t>(k)]) continue;
-        for (std::int64_t i = k * f_.taps; i < (k + 1) * f_.taps; ++i) {
-          std::int8_t& code = child[static_cast<std::size_t>(i)];
-          code = static_cast<std::int8_t>(code +
-                                          perturb_rule(o_.rate, f_.low, f_.high)(code, word(Purpose::perturb, j, i)));
-        }
-        const RowOrder order = order_is_drawn(generation_, j) ? RowOrder::drawn(f_.taps, word(Purpose::row_order, j, 0),
-                                                                                word(Purpose::row_order, j, 1))
-                                                              : RowOrder{.rows = f_.taps};
-        for (int s = 0; s < kOffspringSweeps; ++s) sweep(k, child, order);
-        const std::int64_t found = gram_error(f_, k, child.data() + k * f_.taps);
-        if (found >= best) continue;
-        best = found;
-        std::copy_n(child.begin() + k * f_.taps, f_.taps, next.begin() + k * f_.taps);
-      }
+      if (!f_.frozen[static_cast<std::size_t>(k)]) evolve(k);
     }
-    codes_ = next;
     ++generation_;
     if (o_.joint_gain && generation_ % kFitEvery == 0) fit_gains();
   }
-  const std::vector<std::int8_t>& codes() const { return codes_; }
-  const std::vector<double>& gains() const { return gains_; }
-  std::int64_t error(std::int64_t k, const std::vector<std::int8_t>& codes) const {
-    if (f_.frozen[static_cast<std::size_t>(k)]) return 0;
-    return gained_error(gram_error(f_, k, codes.data() + k * f_.taps), gains_[static_cast<std::size_t>(k)]);
+  const Codes& codes() const { return elites_[0]; }
+  /// [mu, K, taps]
+  Codes genomes() const {
+    Codes all;
+    for (const Codes& elite : elites_) all.insert(all.end(), elite.begin(), elite.end());
+    return all;
   }
+  const std::vector<double>& gains() const { return gains_; }
+  std::int64_t error(std::int64_t k, const Codes& codes) const {
+    if (f_.frozen[static_cast<std::size_t>(k)]) return 0;
+    return gained_error(error_at(k, codes), gains_[static_cast<std::size_t>(k)]);
+  }
+  int crossed = 0, refused = 0, overtaken = 0;
 
  private:
+  std::int64_t error_at(std::int64_t k, const Codes& codes) const {
+    return gram_error(f_, k, codes.data() + k * f_.taps);
+  }
+  void take(std::int64_t k, const Codes& from, Codes& to) const {
+    std::copy_n(from.begin() + k * f_.taps, f_.taps, to.begin() + k * f_.taps);
+  }
+  void evolve(std::int64_t k) {
+    const std::vector<Codes> before = elites_;
+    std::vector<std::optional<Codes>> fittest(elites_.size());
+    for (std::int32_t j = 0; j < o_.offspring; ++j) {
+      const auto own = static_cast<std::size_t>((std::int64_t{generation_} * o_.offspring + j) % o_.parents);
+      Codes child = offspring(k, j, own, before);
+      const std::int64_t best = error_at(k, fittest[own] ? *fittest[own] : before[own]);
+      if (error_at(k, child) < best) fittest[own] = std::move(child);
+    }
+    for (std::size_t e = 0; e < elites_.size(); ++e) {
+      if (!fittest[e]) continue;
+      const bool known = std::any_of(elites_.begin(), elites_.end(), [&](const Codes& elite) {
+        return error_at(k, elite) == error_at(k, *fittest[e]);
+      });
+      refused += known;
+      if (!known) take(k, *fittest[e], elites_[e]);
+    }
+    std::size_t first = 0;
+    for (std::size_t e = 1; e < elites_.size(); ++e) {
+      if (error_at(k, elites_[e]) < error_at(k, elites_[first])) first = e;
+    }
+    overtaken += first != 0;
+    std::swap_ranges(elites_[0].begin() + k * f_.taps, elites_[0].begin() + (k + 1) * f_.taps,
+                     elites_[first].begin() + k * f_.taps);
+  }
+  Codes offspring(std::int64_t k, std::int32_t j, std::size_t own, const std::vector<Codes>& from) {
+    Codes child = from[own];
+    const bool crosses = o_.parents > 1 && word(Purpose::mate, j, 0) >= 0x80000000u;
+    if (crosses) {
+      const auto others = static_cast<std::uint32_t>(o_.parents - 1);
+      const Codes& mate = from[(own + 1 + word(Purpose::mate, j, 1) % others) % from.size()];
+      for (std::int64_t i = k * f_.taps; i < (k + 1) * f_.taps; ++i) {
+        if (word(Purpose::crossover, j, i) >= 0x80000000u)
+          child[static_cast<std::size_t>(i)] = mate[static_cast<std::size_t>(i)];
+      }
+    }
+    const bool took = child != from[own];
+    crossed += took;
+    for (std::int64_t i = k * f_.taps; !took && i < (k + 1) * f_.taps; ++i) {
+      std::int8_t& code = child[static_cast<std::size_t>(i)];
+      code =
+          static_cast<std::int8_t>(code + perturb_rule(o_.rate, f_.low, f_.high)(code, word(Purpose::perturb, j, i)));
+    }
+    const RowOrder order = order_is_drawn(generation_, j) ? RowOrder::drawn(f_.taps, word(Purpose::row_order, j, 0),
+                                                                            word(Purpose::row_order, j, 1))
+                                                          : RowOrder{.rows = f_.taps};
+    for (int s = 0; s < kOffspringSweeps; ++s) sweep(k, child, order);
+    return child;
+  }
   std::uint32_t word(Purpose purpose, std::int32_t offspring, std::int64_t index) const {
     const DrawAddress at{static_cast<std::uint32_t>(offspring), static_cast<std::uint32_t>(generation_),
                          static_cast<std::uint32_t>(layer_), purpose};
@@ -210,7 +257,7 @@ class NaiveGram {
   void fit_gains() {
     for (std::int64_t k = 0; k < f_.channels; ++k) {
       if (f_.frozen[static_cast<std::size_t>(k)]) continue;
-      const std::int8_t* const q = codes_.data() + k * f_.taps;
+      const std::int8_t* const q = elites_[0].data() + k * f_.taps;
       const std::int32_t* const h = f_.matrix(f_.group_of(k));
       std::int64_t linear = 0;
       for (std::int64_t j = 0; j < f_.taps; ++j)
@@ -230,7 +277,7 @@ class NaiveGram {
   const GramForm& original_;
   GramForm f_;  // with c over the gain
   std::vector<double> gains_;
-  std::vector<std::int8_t> codes_;
+  std::vector<Codes> elites_;
   const GramOptions o_;
   const int layer_;
   std::int32_t generation_ = 0;
@@ -248,11 +295,13 @@ void run_generations(LayerSearch& search, std::int32_t limit) {
 }
 
 TEST_P(ChannelWise, GramSearchEqualsItsDefinitionForAnyThreadsAndAcrossAPause) {
-  int joint = 0;
+  constexpr std::int32_t kParents[] = {4, 1, 2};  // more than offspring: some elites have none in a generation
+  int joint = 0, run = 0, crossed = 0, refused = 0, overtaken = 0;
   each(12, [&](const Problem& p) {
     const Layer& l = p.description();
     const GramForm form = make_gram_form(p.network, l, l.params, naive_sums(p), p.targets.exponent, 0.01);
-    const GramOptions options{.offspring = 3, .seed = 5, .rate = 0.1, .joint_gain = p.layer % 2 == 0};
+    const GramOptions options{
+        .parents = kParents[run++ % 3], .offspring = 3, .seed = 5, .rate = 0.1, .joint_gain = p.layer % 2 == 0};
     joint += options.joint_gain;
     NaiveGram naive(form, l.params.codes, options, p.layer);
     for (const int threads : {1, 3}) {
@@ -260,7 +309,7 @@ TEST_P(ChannelWise, GramSearchEqualsItsDefinitionForAnyThreadsAndAcrossAPause) {
       const auto search = session->prepare_gram(p.layer, form, options);
       search->start();
       const NaiveGram started(form, l.params.codes, options, p.layer);
-      ASSERT_EQ(search->save().parents, started.codes());
+      ASSERT_EQ(search->save().parents, started.genomes());
       run_generations(*search, kFitEvery + 1);
       const auto resumed = session->prepare_gram(p.layer, form, options);
       resumed->restore(search->save());
@@ -269,8 +318,8 @@ TEST_P(ChannelWise, GramSearchEqualsItsDefinitionForAnyThreadsAndAcrossAPause) {
       if (threads == 1)
         for (int g = 0; g < 2 * kFitEvery; ++g) naive.generation();
       const PopulationState state = search->save();
-      ASSERT_EQ(state.parents, naive.codes());
-      ASSERT_EQ(resumed->save().parents, naive.codes());
+      ASSERT_EQ(state.parents, naive.genomes());
+      ASSERT_EQ(resumed->save().parents, naive.genomes());
       ASSERT_EQ(state.gains, naive.gains());
       ASSERT_EQ(resumed->save().gains, naive.gains());
       std::int64_t total = 0;
@@ -281,8 +330,12 @@ TEST_P(ChannelWise, GramSearchEqualsItsDefinitionForAnyThreadsAndAcrossAPause) {
       EXPECT_EQ(search->mailbox().best, -total);
       EXPECT_EQ(search->take_history().size(), 2u * kFitEvery);
     }
+    crossed += naive.crossed;
+    refused += naive.refused;
+    overtaken += naive.overtaken;
   });
-  EXPECT_GT(joint, 0);
+  EXPECT_TRUE(joint > 0 && crossed > 0 && refused > 0 && overtaken > 0)
+      << joint << ' ' << crossed << ' ' << refused << ' ' << overtaken << ": the cases must exercise all of it";
 }
 
 /// Errors of every channel with these codes, straight from the naive network.

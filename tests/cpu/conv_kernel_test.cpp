@@ -166,6 +166,20 @@ INSTANTIATE_TEST_SUITE_P(, EveryKernel,
                                          Kind{"onednn", make_onednn_kernel}, Kind{"best", make_best_kernel}),
                          [](const auto& kind) { return kind.param.name; });
 
+TEST(OneDnn, IsNotGivenWindowsOfNothingButPadding) {
+  const auto taken = [](std::int64_t top, std::int64_t bottom, std::int64_t left, std::int64_t right) {
+    ConvProblem p{.in = {8, 8, 4}, .filter = {4, 3, 3, 4}, .input_signed = false};
+    p.conv.window = {.r = 3, .s = 3, .pad_top = top, .pad_left = left, .pad_bottom = bottom, .pad_right = right};
+    p.out = {8 + top + bottom - 2, 8 + left + right - 2, 4};
+    return make_onednn_kernel(p, ConvMode::accumulator, {}) != nullptr;
+  };
+  EXPECT_TRUE(taken(2, 2, 2, 2));
+  EXPECT_FALSE(taken(3, 2, 2, 2));
+  EXPECT_FALSE(taken(2, 3, 2, 2));
+  EXPECT_FALSE(taken(2, 2, 3, 2));
+  EXPECT_FALSE(taken(2, 2, 2, 3));
+}
+
 TEST(SelfTest, FindsEveryKernelExactHere) {
   EXPECT_THAT(conv_self_test(), testing::IsEmpty());
 }

@@ -75,9 +75,9 @@ struct ChannelOptions {
   }
 };
 
-/// Strategy "gram": as "channel", on the layer's quadratic form.
+/// Strategy "gram": every output channel is a population of its own on the layer's quadratic form.
 struct GramOptions {
-  std::int32_t offspring = 8;
+  std::int32_t parents = 1, offspring = 8;
   std::uint64_t seed = 1;
   double rate = 0.03;      ///< probability that a code is moved before descent
   bool joint_gain = true;  ///< fit each channel's gain along with its codes (kStartFits, kFitEvery)
@@ -103,13 +103,13 @@ struct GenerationRecord {
 struct PopulationState {
   std::int32_t generation = 0;
   std::int64_t start_fitness = 0;
-  std::vector<std::int8_t> parents;   ///< [mu, K, R, S, C] by rank; by channel: one, every channel's elite
-  std::vector<std::int64_t> fitness;  ///< [mu] by rank; by channel: [K]
+  std::vector<std::int8_t> parents;   ///< [mu, K, R, S, C] by rank; by channel: every channel's fittest elite first
+  std::vector<std::int64_t> fitness;  ///< [mu] by rank; by channel: [K] of the fittest elites
   std::vector<double> gains;          ///< [K], by Gram matrix: what the codes of a channel have been fitted with
 };
 
 /// The search of one layer, resident on a device: of whole layers, or of every output channel on its own (then a genome
-/// is made of every channel's elite, fitness is minus a squared error per channel, and mu is 1). All operations enqueue
+/// is made of every channel's fittest elite and fitness is minus a squared error per channel). All operations enqueue
 /// and return nothing; the caller reads only after `repeat`. The number of the generation, the ranking and the
 /// survivors live in the backend.
 class LayerSearch {

@@ -69,7 +69,7 @@ struct SearchConfig {
   std::string mutation = "uniform";  ///< "uniform", "residual"
   double rate = 0.03;
   double rate_end = 0;  ///< channel: rate of the last generation; 0: as the first
-  std::int64_t parents = 32, offspring = 8, generations = 200;
+  std::int64_t parents = 4, offspring = 8, generations = 200;
   std::int64_t chunk = 0;  ///< offspring resident at a time; 0: all
   int sensitivity_bits = 4;
   std::int64_t positions = 30;  ///< per image, at which channel, gram and descent observe a layer

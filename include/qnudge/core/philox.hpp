@@ -18,6 +18,8 @@ enum class Purpose : std::uint32_t {
   row_order = 4,        ///< index 0: offset, 1: stride
   class_order = 5,      ///< index: class
   resample_blocks = 6,  ///< index: drawn block; candidate: resample
+  mate = 7,             ///< index 0: whether offspring are crossed, 1: with which elite
+  crossover = 8,        ///< index: weight, linear in unpadded KRSC
 };
 
 struct U32x4 {

@@ -59,7 +59,7 @@ struct ForEachDrawing {
 
 /// The same for ops that a team of threads works on (kernels/team.hpp): op(team, philox, i), in any order.
 struct ForEachTeam {
-  using Op = std::variant<PlaceChannel, DescendChannel, EvolveOffspring, SelectOffspring, SelectChannel>;
+  using Op = std::variant<PlaceElite, DescendChannel, EvolveOffspring, SelectOffspring, SelectChannel>;
   Op op;
   std::int64_t count;
 };

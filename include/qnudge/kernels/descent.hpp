@@ -99,6 +99,29 @@ struct RowOrder {
   QNUDGE_HOST_DEVICE std::int64_t operator()(std::int64_t i) const { return (offset + i * stride) % rows; }
 };
 
+/// Who descends from whom where a channel has `elites`, the fittest first, and a generation `offspring`. Half of the
+/// offspring, by a drawn word, are crossed with another elite of their channel; if the two differ at all, they are not
+/// perturbed.
+struct Lineages {
+  std::int32_t elites = 1, offspring = 1;
+
+  QNUDGE_HOST_DEVICE std::int32_t elite_of(std::int32_t generation, std::int32_t j) const {
+    return static_cast<std::int32_t>((std::int64_t{generation} * offspring + j) % elites);
+  }
+  /// The first offspring of an elite, which has every `elites`-th from there; may be beyond the last.
+  QNUDGE_HOST_DEVICE std::int32_t first_of(std::int32_t generation, std::int32_t elite) const {
+    return (elite + elites - elite_of(generation, 0)) % elites;
+  }
+  /// The elite to cross `own` with, `own` itself for none. Words of Purpose::mate.
+  QNUDGE_HOST_DEVICE std::int32_t mate_of(std::int32_t own, std::uint32_t whether, std::uint32_t which) const {
+    if (elites < 2 || whether >> 31 == 0) return own;
+    const auto away = 1 + which % static_cast<std::uint32_t>(elites - 1);
+    return static_cast<std::int32_t>((static_cast<std::uint32_t>(own) + away) % static_cast<std::uint32_t>(elites));
+  }
+  /// Whether a code is the mate's. Word of Purpose::crossover.
+  QNUDGE_HOST_DEVICE static bool inherits(std::uint32_t word) { return word >> 31 != 0; }
+};
+
 /// Every second offspring visits its rows in a drawn order.
 QNUDGE_HOST_DEVICE bool order_is_drawn(std::int32_t generation, std::int32_t offspring) {
   return ((generation + offspring) & 1) != 0;

@@ -246,7 +246,11 @@ inline FitOutcome run_fit(Backend& backend, const qnudge::test::FitProblem& p, s
   const Layer& l = p.description();
   FitOutcome outcome{session->gram_sums(p.layer, images, p.targets), {}, {}, {}};
   const GramForm form = make_gram_form(p.network, l, l.params, outcome.sums, p.targets.exponent, 0.01);
-  const GramOptions gram{.offspring = 3, .seed = seed, .rate = 0.15, .joint_gain = seed % 3 != 0};
+  const GramOptions gram{.parents = 1 + static_cast<std::int32_t>(seed % 4),
+                         .offspring = 3,
+                         .seed = seed,
+                         .rate = 0.15,
+                         .joint_gain = seed % 3 != 0};
   outcome.gram = run_in_two([&] { return session->prepare_gram(p.layer, form, gram); }, 2 * kFitEvery + 1);
   outcome.gains = outcome.gram.state.gains;
   const ChannelOptions channel{.offspring = 3,
