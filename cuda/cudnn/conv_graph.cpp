@@ -138,17 +138,21 @@ class Builder {
   std::size_t virtual_tensor(cudnnDataType_t type = CUDNN_DATA_FLOAT) {
     return tensor(next_uid_++, type, layout_.y_dims(), layout_.y_strides(), 16, true, false);
   }
+  /// In device memory; `step_bytes` divides whatever stands before its beginning in an allocation.
+  std::size_t stored(Port port, cudnnDataType_t type, const Extents& dims, const Extents& strides,
+                     std::int64_t step_bytes) {
+    tensors_.push_back({port, alignment_of(step_bytes)});
+    return tensor(static_cast<std::int64_t>(port), type, dims, strides, tensors_.back().alignment, false, false);
+  }
   std::size_t output(cudnnDataType_t type) {
-    return tensor(static_cast<std::int64_t>(Port::y), type, layout_.y_dims(), layout_.y_strides(),
-                  alignment_of(task_.filter.k * output_bytes(task_)), false, false);
+    return stored(Port::y, type, layout_.y_dims(), layout_.y_strides(), task_.filter.k * output_bytes(task_));
   }
   std::size_t residual() {
-    return tensor(static_cast<std::int64_t>(Port::residual), element(), layout_.y_dims(), layout_.y_strides(),
-                  alignment_of(task_.filter.k * operand_bytes(task_)), false, false);
+    return stored(Port::residual, element(), layout_.y_dims(), layout_.y_strides(),
+                  task_.filter.k * operand_bytes(task_));
   }
   std::size_t channels(Port port) {
-    return tensor(static_cast<std::int64_t>(port), CUDNN_DATA_FLOAT, layout_.channel_dims(), layout_.channel_strides(),
-                  alignment_of(task_.filter.k * 4), false, false);
+    return stored(port, CUDNN_DATA_FLOAT, layout_.channel_dims(), layout_.channel_strides(), task_.filter.k * 4);
   }
   std::size_t scalar(float value) {
     const Extents ones(layout_.five() ? 5 : 4, 1);
@@ -166,10 +170,9 @@ class Builder {
     const cudnnDataType_t type = half_ ? CUDNN_DATA_HALF : CUDNN_DATA_INT8;
     const cudnnDataType_t sums = half_ ? CUDNN_DATA_FLOAT : CUDNN_DATA_INT32;
     const std::int64_t size = half_ ? 2 : 1;
-    const std::size_t x = tensor(static_cast<std::int64_t>(Port::x), type, layout_.x_dims(), layout_.x_strides(),
-                                 alignment_of(task_.in.size() * x_candidates() * size), false, false);
-    const std::size_t w = tensor(static_cast<std::int64_t>(Port::w), type, layout_.w_dims(), layout_.w_strides(),
-                                 alignment_of(task_.filter.size() * size), false, false);
+    const std::size_t x =
+        stored(Port::x, type, layout_.x_dims(), layout_.x_strides(), task_.in.size() * x_candidates() * size);
+    const std::size_t w = stored(Port::w, type, layout_.w_dims(), layout_.w_strides(), task_.filter.size() * size);
     const std::size_t y = virtual_tensor(sums);
     Descriptor conv(api_, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, "a convolution");
     const Extents stride = layout_.spatial(g.stride_h, g.stride_w, 1);
@@ -231,7 +234,7 @@ class Builder {
     Descriptor graph(api_, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, "an operation graph");
     target_.give_to_graph(graph);
     graph.set_descriptors(CUDNN_ATTR_OPERATIONGRAPH_OPS, operations_).finalize();
-    return {std::move(graph), std::move(scalars_), std::move(text_), std::move(parts_)};
+    return {std::move(graph), std::move(tensors_), std::move(scalars_), std::move(text_), std::move(parts_)};
   }
 
   const Cudnn& api_;
@@ -241,6 +244,7 @@ class Builder {
   const Layout layout_;
   std::vector<Descriptor> parts_;
   std::vector<cudnnBackendDescriptor_t> operations_;
+  std::vector<GraphTensor> tensors_;
   std::vector<GraphScalar> scalars_;
   std::string text_;
   std::int64_t next_uid_ = 100;
