@@ -70,7 +70,8 @@ class CudnnPlanner : public ConvPlanner {
     const auto plans = all_plans(api_, target_, task, form, kMostPlans);
     std::vector<std::shared_ptr<const DeviceConv>> rivals;
     for (const auto& plan : plans) rivals.push_back(conv(plan, task, form));
-    const auto fastest = fastest_conv(task, rivals);
+    const Stream stream = make_stream();
+    const auto fastest = fastest_conv(task, rivals, stream.get());
     if (!fastest) return nullptr;
     keep(key, *plans[*fastest]);
     return rivals[*fastest];
