@@ -172,7 +172,14 @@ void ConvPlan::execute(cudnnHandle_t handle, const ConvPointers& at) const {
     ids.push_back(id);
     data.push_back(const_cast<void*>(p));
   };
-  for (const GraphTensor& t : graph_.tensors) bind(static_cast<std::int64_t>(t.port), pointer_to(t.port, at));
+  for (const GraphTensor& t : graph_.tensors) {
+    const void* const p = pointer_to(t.port, at);
+    // Engines read whole vectors: what is less aligned than promised gives wrong bytes, or stops the device.
+    require(p != nullptr && reinterpret_cast<std::uintptr_t>(p) % static_cast<std::uintptr_t>(t.alignment) == 0,
+            ErrorKind::internal, "tensor {} of a convolution lies at {}, which is not aligned to {} bytes",
+            static_cast<int>(t.port), p, t.alignment);
+    bind(static_cast<std::int64_t>(t.port), p);
+  }
   for (const GraphScalar& s : graph_.scalars) bind(s.uid, &s.value);
   Descriptor pack(api_, CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, "the operands of a convolution");
   pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, ids)

@@ -13,7 +13,8 @@
 namespace qnudge::cuda {
 namespace {
 
-constexpr int kFormat = 1;
+// To be raised when a task's graph changes: keys name the task, not the graph, and a plan is good for its graph alone.
+constexpr int kFormat = 2;
 
 }  // namespace
 

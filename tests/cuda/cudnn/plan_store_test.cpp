@@ -73,8 +73,13 @@ TEST(PlanStore, DamagedAtAnyByteIsReplacedWithANote) {
       EXPECT_LE(store.find("a").value_or("").size(), 6u) << at;
     }
   }
-  write_file_atomically(path, std::string("{\"format\":1,\"identity\":\"another\",\"plans\":{\"a\":\"x\"}}"));
-  EXPECT_THAT(PlanStore(folder / "x", "id").note(), HasSubstr("another version"));
+  for (const char* other : {R"({"format":2,"identity":"another","plans":{"a":"x"}})",
+                            R"({"format":1,"identity":"id","plans":{"a":"x"}})"}) {
+    write_file_atomically(path, std::string(other));
+    const PlanStore store(folder / "x", "id");
+    EXPECT_THAT(store.note(), HasSubstr("another version")) << other;
+    EXPECT_EQ(store.find("a"), std::nullopt) << other;
+  }
 }
 
 TEST(PlanStore, WithoutAFolderOrOneThatCannotBeWrittenNothingBreaks) {
