@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
 #include <optional>
 
 #include "qnudge/cuda/phases.hpp"
@@ -262,9 +261,7 @@ std::string graph_refusal(const ConvTask& task, ConvForm form) {
   if (!phases && !sliced && task.role == ConvRole::wide && g.groups > 1) {
     return "a grouped convolution with a filter per candidate has no single graph";
   }
-  constexpr std::int64_t kMaxElements = (std::int64_t{1} << 31) - 1;
-  const std::int64_t copies = task.images * task.candidates;
-  if (copies * std::max(task.in.size(), task.out.size()) > kMaxElements) return "a tensor of 2^31 elements or more";
+  if (largest_tensor(task) > kMaxTensorElements) return "a tensor of 2^31 elements or more";
   return {};
 }
 

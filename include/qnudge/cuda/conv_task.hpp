@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <compare>
 #include <cstdint>
 #include <numeric>
@@ -65,6 +66,14 @@ constexpr std::int64_t alignment_of(std::int64_t step_bytes) {
 /// Of x, whose elements have `bytes` bytes. Blocks of rows make it begin at any pixel, not only at an image.
 constexpr std::int64_t x_alignment(const ConvTask& task, std::int64_t bytes) {
   return alignment_of(task.in.c * bytes);
+}
+
+/// What indices of 32 bits can count, as vendors' engines use them.
+inline constexpr std::int64_t kMaxTensorElements = (std::int64_t{1} << 31) - 1;
+/// Elements of the larger one of x and y.
+inline std::int64_t largest_tensor(const ConvTask& task) {
+  const std::int64_t inputs = task.in.size() * (task.role == ConvRole::shared ? task.candidates : 1);
+  return task.images * std::max(inputs, task.out.size() * task.candidates);
 }
 
 /// One line that tells tasks apart, for logs and caches.

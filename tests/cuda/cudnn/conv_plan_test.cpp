@@ -43,6 +43,31 @@ TEST(CudnnLibrary, KnowsItsVersions) {
   EXPECT_EQ(cudnn_version_problem(100100, 91900), "cuDNN 10.1.0 is installed; this build needs cuDNN 9");
 }
 
+/// The inputs of a searched layer are there once, whatever the number of candidates.
+TEST(ConvGraphs, AreRefusedForTensorsThatIndicesCannotCount) {
+  ConvTask task;
+  task.role = ConvRole::wide;
+  task.candidates = 8;
+  task.in = {1, 116'520, 2304};
+  task.out = {1, 116'520, 256};
+  task.filter = {256, 1, 1, 2304};
+  EXPECT_EQ(graph_refusal(task, ConvForm::whole), "") << "inputs of 2.7e8 elements, outputs of 2.4e8";
+  task.in.w = task.out.w = kMaxTensorElements / 2304;
+  EXPECT_EQ(graph_refusal(task, ConvForm::whole), "");
+  ++task.in.w, ++task.out.w;
+  EXPECT_THAT(graph_refusal(task, ConvForm::whole), HasSubstr("2^31")) << "of inputs";
+  task.candidates = 16;
+  task.in.w = task.out.w = kMaxTensorElements / (16 * 256);
+  EXPECT_EQ(graph_refusal(task, ConvForm::whole), "");
+  ++task.in.w, ++task.out.w;
+  EXPECT_THAT(graph_refusal(task, ConvForm::whole), HasSubstr("2^31")) << "of outputs";
+  task.role = ConvRole::shared;
+  task.in.w = task.out.w = kMaxTensorElements / (16 * 2304);
+  EXPECT_EQ(graph_refusal(task, ConvForm::whole), "");
+  ++task.in.w, ++task.out.w;
+  EXPECT_THAT(graph_refusal(task, ConvForm::whole), HasSubstr("2^31")) << "inputs of every candidate";
+}
+
 class Deviceless : public testing::Test {
  protected:
   void SetUp() override {
