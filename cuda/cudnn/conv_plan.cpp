@@ -156,7 +156,7 @@ ConvPlan::ConvPlan(const Cudnn& api, ConvGraph graph, Descriptor plan, std::stri
 
 std::string ConvPlan::json() const {
   try {
-    const std::vector<char> text = plan_.values<char>(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, 1 << 20);
+    const std::vector<char> text = plan_.all_values<char>(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION);
     std::string json(text.begin(), text.end());
     json.erase(json.find_last_not_of('\0') + 1);
     return json;

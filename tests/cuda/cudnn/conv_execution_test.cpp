@@ -78,6 +78,13 @@ TEST_F(ConvExecution, RefusesWhatIsLessAlignedThanPromised) {
   EXPECT_TRUE(fake_.executed.empty());
 }
 
+TEST_F(ConvExecution, PlansAreToldWholeWhateverTheirLength) {
+  for (const std::size_t length : {2ul, 1048576ul, 1048577ul, 3000000ul}) {
+    fake_.json = std::string(length - 1, '{') + "}";
+    EXPECT_EQ(plan(task_of(ConvRole::single, 1))->json(), fake_.json) << length;
+  }
+}
+
 std::int64_t promised(const ConvTask& task, ConvForm form, Port port) {
   const ConvGraph graph = make_conv_graph(test::FakeCudnn::api(), PlanTarget(test::FakeCudnn::handle()), task, form);
   return std::ranges::find(graph.tensors, port, &GraphTensor::port)->alignment;

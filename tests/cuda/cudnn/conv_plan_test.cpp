@@ -213,6 +213,16 @@ TEST_F(Deviceless, TunersHaveMoreThanTheHeuristicsToChooseFrom) {
   EXPECT_TRUE(all_plans(*api_, target(), task_of(ConvRole::wide, 32), ConvForm::whole, 8).empty());
 }
 
+/// What ConvPlan::json counts on: asked for nothing, cuDNN tells the length.
+TEST_F(Deviceless, TextsAreReadWhole) {
+  Descriptor device(*api_, CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, "a device");
+  const std::string json = kDescribedDevices.front().json();
+  device.set(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, std::vector<char>(json.begin(), json.end())).finalize();
+  const auto text = device.all_values<char>(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION);
+  ASSERT_GT(text.size(), 100u);
+  EXPECT_EQ(text, device.values<char>(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, 1 << 20));
+}
+
 TEST_F(Deviceless, BadDescriptionsAreRefusedInCudnnsWords) {
   EXPECT_THAT(message_of([&] { PlanTarget(*api_, "{"); }), HasSubstr("cuDNN refuses"));
   Descriptor tensor(*api_, CUDNN_BACKEND_TENSOR_DESCRIPTOR, "a tensor of nothing");
