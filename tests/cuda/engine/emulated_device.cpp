@@ -134,6 +134,10 @@ struct Execute {
   }
   void operator()(const ByteProduct& c) const {
     EXPECT_TRUE(c.m % 4 == 0 && c.n % 4 == 0 && c.depth % 16 == 0 && c.stride % 16 == 0 && c.depth <= 131056);
+    for (const void* p :
+         {static_cast<const void*>(c.a), static_cast<const void*>(c.b), static_cast<const void*>(c.to)}) {
+      EXPECT_TRUE(is_aligned(p, ByteProduct::kAlignment));
+    }
     scattered(c.m * c.n, draw, c.plain());
   }
   void operator()(const SumErrors& c) const {
