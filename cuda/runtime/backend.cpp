@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 
@@ -43,7 +44,7 @@ CudaStatus cuda_status() {
   const cudaError_t first_call = cudaGetDeviceCount(&count);
   for (int d = 0; first_call == cudaSuccess && d < count; ++d) status.devices.push_back(device_info(d));
   cudaGetLastError();
-  status.cudnn = cuda::cudnn_description(status.has_cudnn);
+  cuda::find_cudnn(status);
   status.problem = cuda::status_problem(first_call, status);
   return status;
 }
@@ -56,6 +57,9 @@ std::shared_ptr<cuda::Device> open_cuda_device(const CudaOptions& options) {
   QNUDGE_CUDA_CHECK(cudaSetDevice(usable->ordinal));
   const std::string identity = fmt::format("{}, {}.{}, {} bytes, driver {}", usable->name, usable->major, usable->minor,
                                            usable->memory_bytes, status.driver);
+  if (const std::string warning = options.vendor ? cuda::status_warning(status) : std::string(); !warning.empty()) {
+    spdlog::warn("{}", warning);
+  }
   auto planner = options.vendor ? cuda::make_cudnn_planner(identity, options) : cuda::make_plain_planner("asked for");
   std::string description =
       fmt::format("{}, CUDA {}, {}", usable->name, cuda::version_text(status.runtime), planner->description());

@@ -106,14 +106,16 @@ std::unique_ptr<ConvPlanner> make_cudnn_planner(const std::string& device, const
   return std::make_unique<CudnnPlanner>(device, options);
 }
 
-std::string cudnn_description(bool& usable) {
+void find_cudnn(CudaStatus& status) {
+  int cuda_major = status.runtime / 1000;
   try {
-    usable = true;
-    return version_text(cudnn().version());
+    status.cudnn = version_text(cudnn().version());
+    status.has_cudnn = true;
+    cuda_major = cudnn().cuda_major();
   } catch (const Error& e) {
-    usable = false;
-    return e.what();
+    status.cudnn = e.what();
   }
+  status.nvrtc = nvrtc_description(cuda_major, status.has_nvrtc);
 }
 
 }  // namespace qnudge::cuda

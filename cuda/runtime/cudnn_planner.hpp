@@ -14,7 +14,7 @@ namespace qnudge::cuda {
 /// devices apart among stored plans: name, capability, memory. Throws Error(kind device) if cuDNN cannot be used.
 std::unique_ptr<ConvPlanner> make_cudnn_planner(const std::string& device, const CudaOptions& options);
 
-/// "9.19.0", or why there is none.
-std::string cudnn_description(bool& usable);
+/// Fills what `status` says of cuDNN and NVRTC.
+void find_cudnn(CudaStatus& status);
 
 }  // namespace qnudge::cuda

@@ -68,6 +68,12 @@ TEST(ConvGraphs, AreRefusedForTensorsThatIndicesCannotCount) {
   EXPECT_THAT(graph_refusal(task, ConvForm::whole), HasSubstr("2^31")) << "inputs of every candidate";
 }
 
+TEST(CudnnLibrary, SaysWhichNvrtcIsMissing) {
+  bool usable = true;
+  EXPECT_THAT(nvrtc_description(99, usable), HasSubstr("NVRTC 99 cannot be loaded: libnvrtc.so.99"));
+  EXPECT_FALSE(usable);
+}
+
 class Deviceless : public testing::Test {
  protected:
   void SetUp() override {

@@ -132,6 +132,7 @@ const Cudnn& FakeCudnn::api() {
   static const Cudnn functions = [] {
     Cudnn api{};
     api.get_version = []() -> std::size_t { return CUDNN_VERSION; };
+    api.get_cudart_version = []() -> std::size_t { return CUDART_VERSION; };
     api.get_error_string = [](cudnnStatus_t) -> const char* { return "no"; };
     api.get_last_error_string = [](char* message, std::size_t) { *message = '\0'; };
     api.create = [](cudnnHandle_t* made) {
