@@ -70,8 +70,7 @@ class CudnnPlanner : public ConvPlanner {
     const auto plans = all_plans(api_, target_, task, form, kMostPlans);
     std::vector<std::shared_ptr<const DeviceConv>> rivals;
     for (const auto& plan : plans) rivals.push_back(conv(plan, task, form));
-    const Stream stream = make_stream();
-    const auto fastest = fastest_conv(task, rivals, stream.get());
+    const auto fastest = fastest_conv(task, rivals, handles_->trial_stream());
     if (!fastest) return nullptr;
     keep(key, *plans[*fastest]);
     return rivals[*fastest];
