@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "check.hpp"
+#include "cuda/cudnn/plan_store.hpp"
 #include "cuda_device.hpp"
 #include "cudnn_planner.hpp"
 #include "diagnosis.hpp"
@@ -60,7 +61,8 @@ std::shared_ptr<cuda::Device> open_cuda_device(const CudaOptions& options) {
   if (const std::string warning = options.vendor ? cuda::status_warning(status) : std::string(); !warning.empty()) {
     spdlog::warn("{}", warning);
   }
-  auto planner = options.vendor ? cuda::make_cudnn_planner(identity, options) : cuda::make_plain_planner("asked for");
+  auto planner = options.vendor ? cuda::make_cudnn_planner(cuda::cudnn(), identity, cuda::plan_store_folder(), options)
+                                : cuda::make_plain_planner("asked for");
   std::string description =
       fmt::format("{}, CUDA {}, {}", usable->name, cuda::version_text(status.runtime), planner->description());
   return std::make_shared<cuda::CudaDevice>(std::move(description), options, std::move(planner));
