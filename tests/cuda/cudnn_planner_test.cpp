@@ -52,6 +52,15 @@ TEST_F(Planner, DoesNotGiveWiderCodesAPlanThatIsExactForNarrowOnesAlone) {
   }
 }
 
+TEST_F(Planner, StoresPlansWhileItLives) {
+  const auto first = open();
+  first->prepare(product(4, 64), 8);
+  ASSERT_EQ(fake_.compiled, 1);
+  open()->prepare(product(4, 64), 8);
+  EXPECT_EQ(fake_.compiled, 1) << "compiled again: a run that is killed would leave nothing";
+  EXPECT_EQ(fake_.rebuilt, 1);
+}
+
 TEST_F(Planner, WarnsWhereMuchIsLeftToThePlainKernel) {
   fake_.takes_codes = false;
   std::ostringstream log;
