@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <vector>
 
@@ -24,6 +26,12 @@ constexpr std::int64_t kManyProducts = std::int64_t{1} << 32;
 
 std::int64_t products_of(const ConvTask& task) {
   return task.images * task.candidates * task.out.size() * task.filter.taps();
+}
+
+/// Engines to be timed for one convolution: each takes about a second to compile.
+std::size_t most_rivals() {
+  const char* text = std::getenv("QNUDGE_AUTOTUNE_CHOICES");
+  return text == nullptr ? 24 : static_cast<std::size_t>(std::max(1, std::atoi(text)));
 }
 
 class CudnnPlanner : public ConvPlanner {
@@ -74,10 +82,9 @@ class CudnnPlanner : public ConvPlanner {
 
   /// The fastest of cuDNN's exact engines, from the store or by timing them; nullptr if none can be timed.
   std::shared_ptr<const DeviceConv> by_tuning(const ConvTask& task, const ConvForm& form) {
-    constexpr std::size_t kMostPlans = 24;
     const std::string key = fmt::format("{} {} tuned", task_text(task), form_text(form));
     if (auto stored = from_store(task, form, key)) return conv(std::move(stored), task, form);
-    const auto plans = all_plans(api_, target_, task, form, kMostPlans);
+    const auto plans = all_plans(api_, target_, task, form, most_rivals());
     std::vector<std::shared_ptr<const DeviceConv>> rivals;
     for (const auto& plan : plans) rivals.push_back(conv(plan, task, form));
     const auto fastest = fastest_conv(task, rivals, handles_->trial_stream());
