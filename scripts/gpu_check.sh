@@ -7,7 +7,8 @@
 #   ./gpu_check.sh [RESULT.json]           from an unpacked bundle (cpack -G TGZ in build/cuda)
 #   scripts/gpu_check.sh [RESULT.json]     from a repository with build/cuda built
 #
-# cuDNN, cuBLAS and NVRTC are taken from the system or from Python's packages (PyTorch brings them).
+# cuDNN, cuBLAS and NVRTC are taken from the system or from Python's packages (PyTorch brings them). The bundle needs
+# glibc 2.36, or 2.34 with the libstdc++ of GCC 12 (Ubuntu 22.04).
 # QNUDGE_CHECK_BACKEND=host runs the whole of it on the host backend, to try the script itself.
 # Exit codes: 0 all passed, 1 something differs or failed, 4 there is no usable GPU.
 set -uo pipefail
@@ -15,6 +16,8 @@ here="$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)"
 if [[ -d "$here/bin" ]]; then
   root="$here" bin="$here/bin" data="$here/data"
   export LD_LIBRARY_PATH="$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+  # The bundled libraries of the compiler need a newer C library than all the rest: the system's own serve, if they do.
+  "$bin/qnudge" --version >/dev/null 2>&1 || LD_LIBRARY_PATH="$here/lib/compiler:$LD_LIBRARY_PATH"
 else
   root="$(dirname "$here")" bin="$root/build/cuda/bin" data=/usr/share/datasets/fashion-mnist
 fi
