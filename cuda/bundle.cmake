@@ -6,10 +6,14 @@ install(TARGETS qnudge qnudge_conv_benchmark RUNTIME_DEPENDENCY_SET qnudge_runti
 if(QNUDGE_TESTS)
   install(TARGETS qnudge_gpu_tests RUNTIME_DEPENDENCY_SET qnudge_runtime DESTINATION bin COMPONENT bundle)
 endif()
-install(RUNTIME_DEPENDENCY_SET qnudge_runtime
-        PRE_EXCLUDE_REGEXES "^libcuda\\.so" "^libcudnn" "^libcublas" "^libnvrtc"
-        POST_EXCLUDE_REGEXES "/ld-linux" "/libc\\.so" "/libm\\.so" "/libpthread\\.so" "/libdl\\.so" "/librt\\.so"
-        DESTINATION lib COMPONENT bundle)
+set(vendor_libraries "^libcuda\\.so" "^libcudnn" "^libcublas" "^libnvrtc")
+set(system_libraries "/ld-linux" "/libc\\.so" "/libm\\.so" "/libpthread\\.so" "/libdl\\.so" "/librt\\.so")
+# These two need a newer C library than the programs do: apart, for systems that have none of their own that serve.
+set(compiler_libraries "/libstdc\\+\\+\\.so" "/libgcc_s\\.so")
+install(RUNTIME_DEPENDENCY_SET qnudge_runtime PRE_EXCLUDE_REGEXES ${vendor_libraries}
+        POST_EXCLUDE_REGEXES ${system_libraries} ${compiler_libraries} DESTINATION lib COMPONENT bundle)
+install(RUNTIME_DEPENDENCY_SET qnudge_runtime PRE_EXCLUDE_REGEXES ${vendor_libraries}
+        POST_INCLUDE_REGEXES ${compiler_libraries} POST_EXCLUDE_REGEXES "." DESTINATION lib/compiler COMPONENT bundle)
 install(PROGRAMS ${PROJECT_SOURCE_DIR}/scripts/gpu_check.sh DESTINATION . COMPONENT bundle)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/configs/checks DESTINATION configs COMPONENT bundle)
 install(FILES ${PROJECT_SOURCE_DIR}/models/fashion_mnist_resnet8.onnx DESTINATION models COMPONENT bundle)

@@ -4,8 +4,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
-#include <numeric>
 #include <optional>
 
 #include "qnudge/cuda/phases.hpp"
@@ -16,11 +14,6 @@ namespace {
 constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23
 
 using Extents = std::vector<std::int64_t>;
-
-/// Largest power of two, at most 16, that divides every address at which a tensor of such rows can begin.
-std::int64_t alignment_of(std::int64_t bytes) {
-  return std::gcd<std::int64_t>(bytes, 16);
-}
 
 /// Dimensions and strides of the tensors of one task. cuDNN lists channels second; memory has them last.
 class Layout {
@@ -33,6 +26,10 @@ class Layout {
   bool five() const { return five_; }
   std::int64_t outputs() const {
     return t_.role == ConvRole::wide && !sliced_ ? t_.candidates * t_.filter.k : t_.filter.k;
+  }
+  /// Of one phase, where there are phases: these lie one behind the other.
+  FilterShape filter() const {
+    return phases_ ? FilterShape{t_.filter.k, phases_->h.taps, phases_->w.taps, t_.filter.c} : t_.filter;
   }
   const Window& window() const { return phases_ ? phases_->window : t_.geometry.window; }
 
@@ -70,9 +67,6 @@ class Layout {
   }
 
  private:
-  FilterShape filter() const {
-    return phases_ ? FilterShape{t_.filter.k, phases_->h.taps, phases_->w.taps, t_.filter.c} : t_.filter;
-  }
   Extents dims(std::int64_t n, std::int64_t c, std::int64_t h, std::int64_t w) const {
     return five_ ? Extents{n, c, h, w, t_.candidates} : Extents{n, c, h, w};
   }
@@ -138,17 +132,22 @@ class Builder {
   std::size_t virtual_tensor(cudnnDataType_t type = CUDNN_DATA_FLOAT) {
     return tensor(next_uid_++, type, layout_.y_dims(), layout_.y_strides(), 16, true, false);
   }
+  std::size_t stored(Port port, cudnnDataType_t type, const Extents& dims, const Extents& strides,
+                     std::int64_t alignment) {
+    tensors_.push_back({port, alignment});
+    return tensor(static_cast<std::int64_t>(port), type, dims, strides, alignment, false, false);
+  }
   std::size_t output(cudnnDataType_t type) {
-    return tensor(static_cast<std::int64_t>(Port::y), type, layout_.y_dims(), layout_.y_strides(),
-                  alignment_of(task_.filter.k * output_bytes(task_)), false, false);
+    return stored(Port::y, type, layout_.y_dims(), layout_.y_strides(),
+                  alignment_of(task_.filter.k * output_bytes(task_)));
   }
   std::size_t residual() {
-    return tensor(static_cast<std::int64_t>(Port::residual), element(), layout_.y_dims(), layout_.y_strides(),
-                  alignment_of(task_.filter.k * operand_bytes(task_)), false, false);
+    return stored(Port::residual, element(), layout_.y_dims(), layout_.y_strides(),
+                  alignment_of(task_.filter.k * operand_bytes(task_)));
   }
   std::size_t channels(Port port) {
-    return tensor(static_cast<std::int64_t>(port), CUDNN_DATA_FLOAT, layout_.channel_dims(), layout_.channel_strides(),
-                  alignment_of(task_.filter.k * 4), false, false);
+    return stored(port, CUDNN_DATA_FLOAT, layout_.channel_dims(), layout_.channel_strides(),
+                  alignment_of(task_.filter.k * 4));
   }
   std::size_t scalar(float value) {
     const Extents ones(layout_.five() ? 5 : 4, 1);
@@ -166,10 +165,9 @@ class Builder {
     const cudnnDataType_t type = half_ ? CUDNN_DATA_HALF : CUDNN_DATA_INT8;
     const cudnnDataType_t sums = half_ ? CUDNN_DATA_FLOAT : CUDNN_DATA_INT32;
     const std::int64_t size = half_ ? 2 : 1;
-    const std::size_t x = tensor(static_cast<std::int64_t>(Port::x), type, layout_.x_dims(), layout_.x_strides(),
-                                 alignment_of(task_.in.size() * x_candidates() * size), false, false);
-    const std::size_t w = tensor(static_cast<std::int64_t>(Port::w), type, layout_.w_dims(), layout_.w_strides(),
-                                 alignment_of(task_.filter.size() * size), false, false);
+    const std::size_t x = stored(Port::x, type, layout_.x_dims(), layout_.x_strides(), x_alignment(task_, size));
+    const std::size_t w =
+        stored(Port::w, type, layout_.w_dims(), layout_.w_strides(), alignment_of(layout_.filter().size() * size));
     const std::size_t y = virtual_tensor(sums);
     Descriptor conv(api_, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, "a convolution");
     const Extents stride = layout_.spatial(g.stride_h, g.stride_w, 1);
@@ -200,8 +198,6 @@ class Builder {
     return y;
   }
 
-  std::int64_t x_candidates() const { return task_.role == ConvRole::shared ? task_.candidates : 1; }
-
   std::size_t pointwise(cudnnPointwiseMode_t mode, std::size_t a, std::size_t b, std::size_t y) {
     Descriptor pointwise(api_, CUDNN_BACKEND_POINTWISE_DESCRIPTOR, "an element-wise operation");
     pointwise.set(CUDNN_ATTR_POINTWISE_MODE, mode).set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT).finalize();
@@ -231,7 +227,7 @@ class Builder {
     Descriptor graph(api_, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, "an operation graph");
     target_.give_to_graph(graph);
     graph.set_descriptors(CUDNN_ATTR_OPERATIONGRAPH_OPS, operations_).finalize();
-    return {std::move(graph), std::move(scalars_), std::move(text_), std::move(parts_)};
+    return {std::move(graph), std::move(tensors_), std::move(scalars_), std::move(text_), std::move(parts_)};
   }
 
   const Cudnn& api_;
@@ -241,6 +237,7 @@ class Builder {
   const Layout layout_;
   std::vector<Descriptor> parts_;
   std::vector<cudnnBackendDescriptor_t> operations_;
+  std::vector<GraphTensor> tensors_;
   std::vector<GraphScalar> scalars_;
   std::string text_;
   std::int64_t next_uid_ = 100;
@@ -264,9 +261,7 @@ std::string graph_refusal(const ConvTask& task, ConvForm form) {
   if (!phases && !sliced && task.role == ConvRole::wide && g.groups > 1) {
     return "a grouped convolution with a filter per candidate has no single graph";
   }
-  constexpr std::int64_t kMaxElements = (std::int64_t{1} << 31) - 1;
-  const std::int64_t copies = task.images * task.candidates;
-  if (copies * std::max(task.in.size(), task.out.size()) > kMaxElements) return "a tensor of 2^31 elements or more";
+  if (largest_tensor(task) > kMaxTensorElements) return "a tensor of 2^31 elements or more";
   return {};
 }
 

@@ -20,12 +20,19 @@ struct GraphScalar {
   float value;
 };
 
+/// A tensor of a graph that lies in device memory.
+struct GraphTensor {
+  Port port;
+  std::int64_t alignment;  ///< bytes that divide its address, as cuDNN was told
+};
+
 /// A convolution with its epilogue as cuDNN's operation graph. The order of operations is the contract of DESIGN's
 /// arithmetic: + bias, * multiplier, clamp, + 1.5 * 2^23, - 1.5 * 2^23, to int8; then, where an addition is fused,
 /// * m_conv, + residual * m_residual, clamp, the same rounding. Rounding is explicit, so that the final conversion
 /// meets an integer within range and has nothing left to decide. A task of halves leaves rounding to that conversion.
 struct ConvGraph {
   Descriptor graph;
+  std::vector<GraphTensor> tensors;  ///< exactly those that a variant pack must name
   std::vector<GraphScalar> scalars;
   std::string text;  ///< says all that decides the plan: tensors, strides, operations
   std::vector<Descriptor> parts;

@@ -125,6 +125,24 @@ cudnnStatus_t compile(const PlanTarget& target, const Offer& offer, Descriptor& 
   return plan.try_finalize();
 }
 
+const void* pointer_to(Port port, const ConvPointers& at) {
+  switch (port) {
+    case Port::x:
+      return at.x;
+    case Port::w:
+      return at.w;
+    case Port::bias:
+      return at.bias;
+    case Port::multiplier:
+      return at.multiplier;
+    case Port::residual:
+      return at.residual;
+    case Port::y:
+      return at.y;
+  }
+  fail(ErrorKind::internal, "a convolution has no tensor {}", static_cast<int>(port));
+}
+
 }  // namespace
 
 ConvPlan::ConvPlan(const Cudnn& api, ConvGraph graph, Descriptor plan, std::string description, bool native_graphs)
@@ -138,7 +156,7 @@ ConvPlan::ConvPlan(const Cudnn& api, ConvGraph graph, Descriptor plan, std::stri
 
 std::string ConvPlan::json() const {
   try {
-    const std::vector<char> text = plan_.values<char>(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, 1 << 20);
+    const std::vector<char> text = plan_.all_values<char>(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION);
     std::string json(text.begin(), text.end());
     json.erase(json.find_last_not_of('\0') + 1);
     return json;
@@ -154,12 +172,14 @@ void ConvPlan::execute(cudnnHandle_t handle, const ConvPointers& at) const {
     ids.push_back(id);
     data.push_back(const_cast<void*>(p));
   };
-  bind(static_cast<std::int64_t>(Port::x), at.x);
-  bind(static_cast<std::int64_t>(Port::w), at.w);
-  bind(static_cast<std::int64_t>(Port::bias), at.bias);
-  bind(static_cast<std::int64_t>(Port::multiplier), at.multiplier);
-  bind(static_cast<std::int64_t>(Port::y), at.y);
-  if (at.residual != nullptr) bind(static_cast<std::int64_t>(Port::residual), at.residual);
+  for (const GraphTensor& t : graph_.tensors) {
+    const void* const p = pointer_to(t.port, at);
+    // Engines read whole vectors: what is less aligned than promised gives wrong bytes, or stops the device.
+    require(p != nullptr && reinterpret_cast<std::uintptr_t>(p) % static_cast<std::uintptr_t>(t.alignment) == 0,
+            ErrorKind::internal, "tensor {} of a convolution lies at {}, which is not aligned to {} bytes",
+            static_cast<int>(t.port), p, t.alignment);
+    bind(static_cast<std::int64_t>(t.port), p);
+  }
   for (const GraphScalar& s : graph_.scalars) bind(s.uid, &s.value);
   Descriptor pack(api_, CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, "the operands of a convolution");
   pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, ids)

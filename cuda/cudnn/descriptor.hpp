@@ -3,6 +3,7 @@
 
 #include <cudnn_graph.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -64,11 +65,14 @@ class Descriptor {
   template <class T>
   std::vector<T> values(cudnnBackendAttributeName_t name, std::int64_t most) const {
     std::vector<T> all(static_cast<std::size_t>(most));
-    std::int64_t count = 0;
-    check_cudnn(api_, api_.get_attribute(get(), name, attribute_type<T>(), most, &count, all.data()),
-                "to read an attribute of " + what_);
-    all.resize(static_cast<std::size_t>(count));
+    const std::int64_t count = read<T>(name, most, all.data());
+    all.resize(static_cast<std::size_t>(std::min(count, most)));
     return all;
+  }
+  /// Every value of an attribute, however many these are.
+  template <class T>
+  std::vector<T> all_values(cudnnBackendAttributeName_t name) const {
+    return values<T>(name, read<T>(name, 0, nullptr));
   }
   /// Fills the descriptors `into` (of the attribute's type); returns how many cuDNN had to give.
   std::int64_t fill(cudnnBackendAttributeName_t name, std::vector<Descriptor>& into) const;
@@ -78,6 +82,14 @@ class Descriptor {
     decltype(&::cudnnBackendDestroyDescriptor) destroy;
     void operator()(void* handle) const noexcept { destroy(handle); }
   };
+  /// Fills up to `most` values; returns how many there are.
+  template <class T>
+  std::int64_t read(cudnnBackendAttributeName_t name, std::int64_t most, T* values) const {
+    std::int64_t count = 0;
+    check_cudnn(api_, api_.get_attribute(get(), name, attribute_type<T>(), most, &count, values),
+                "to read an attribute of " + what_);
+    return count;
+  }
   Descriptor& set_raw(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::int64_t count,
                       const void* values);
 

@@ -34,6 +34,7 @@ Cudnn load_cudnn(const std::string& file) {
   symbols.find(api.get_version, "cudnnGetVersion");
   const std::string problem = cudnn_version_problem(api.version(), CUDNN_VERSION);
   require(problem.empty(), ErrorKind::device, "{}", problem);
+  symbols.find(api.get_cudart_version, "cudnnGetCudartVersion");
   symbols.find(api.get_error_string, "cudnnGetErrorString");
   symbols.find(api.get_last_error_string, "cudnnGetLastErrorString");
   symbols.find(api.create, "cudnnCreate");
@@ -54,6 +55,21 @@ const Cudnn& cudnn() {
     return load_cudnn(folder != nullptr && *folder != '\0' ? fmt::format("{}/{}", folder, kLibrary) : kLibrary);
   }();
   return api;
+}
+
+std::string nvrtc_description(int major, bool& usable) {
+  usable = false;
+  try {
+    const Symbols symbols(fmt::format("libnvrtc.so.{}", major), fmt::format("NVRTC {}", major));
+    int (*get_version)(int*, int*) = nullptr;
+    symbols.find(get_version, "nvrtcVersion");
+    int found = 0, minor = 0;
+    require(get_version(&found, &minor) == 0, ErrorKind::device, "NVRTC {} does not tell its version", major);
+    usable = true;
+    return fmt::format("{}.{}", found, minor);
+  } catch (const Error& e) {
+    return e.what();
+  }
 }
 
 void check_cudnn(const Cudnn& api, cudnnStatus_t status, const std::string& what) {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
@@ -13,7 +14,10 @@
 namespace qnudge::cuda {
 namespace {
 
-constexpr int kFormat = 1;
+// To be raised when a task's graph changes: keys name the task, not the graph, and a plan is good for its graph alone.
+constexpr int kFormat = 2;
+
+using Clock = std::chrono::steady_clock;
 
 }  // namespace
 
@@ -65,6 +69,7 @@ void PlanStore::add(const std::string& graph, const std::string& plan) {
   if (path_.empty()) return;
   plans_[graph] = plan;
   changed_ = true;
+  if (Clock::now() >= next_save_) save();
 }
 
 void PlanStore::drop(const std::string& graph) {
@@ -74,6 +79,7 @@ void PlanStore::drop(const std::string& graph) {
 void PlanStore::save() noexcept {
   if (!changed_ || path_.empty()) return;
   changed_ = false;
+  const Clock::time_point begun = Clock::now();
   try {
     std::filesystem::create_directories(path_.parent_path());
     const nlohmann::json json = {{"format", kFormat}, {"identity", identity_}, {"plans", plans_}};
@@ -81,6 +87,8 @@ void PlanStore::save() noexcept {
   } catch (const std::exception& e) {
     spdlog::debug("{}: plans are not stored: {}", path_.string(), e.what());
   }
+  const Clock::duration taken = Clock::now() - begun;
+  next_save_ = begun + taken + std::max<Clock::duration>(std::chrono::seconds(1), 20 * taken);
 }
 
 }  // namespace qnudge::cuda

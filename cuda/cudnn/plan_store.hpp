@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -20,6 +21,8 @@ class PlanStore {
 
   /// What was stored for the graph of this text.
   std::optional<std::string> find(const std::string& graph) const;
+  /// Also saves, if the last time is a second ago and saving takes a small part of the time: whatever ends the program,
+  /// most of its work is kept.
   void add(const std::string& graph, const std::string& plan);
   /// Drops an entry that cuDNN does not take any more.
   void drop(const std::string& graph);
@@ -38,6 +41,7 @@ class PlanStore {
   std::map<std::string, std::string> plans_;
   std::string note_;
   bool changed_ = false;
+  std::chrono::steady_clock::time_point next_save_{};
 };
 
 /// $QNUDGE_PLAN_CACHE, else $XDG_CACHE_HOME/qnudge, else ~/.cache/qnudge; empty if QNUDGE_PLAN_CACHE is "off" or there

@@ -89,25 +89,25 @@ void EngineChannelSearch::prepare_rule(int layer, std::span<const std::int16_t> 
 
 /// The layer over a block of rows: a 1x1 convolution whose input channels are the taps.
 void EngineChannelSearch::prepare_conv(const EngineOptions& engine) {
-  constexpr std::int64_t kMaxElements = (std::int64_t{1} << 31) - 1;
   const std::int64_t width = layer_.conv.groups * layer_.filter.taps(), columns = options_.offspring * channels_;
   const std::int64_t element = float_output_ ? 4 : 1;
   const ChunkLimits limits = chunk_limits(device_, engine);
   const auto bytes = static_cast<std::int64_t>(limits.bytes);
-  block_ = std::min({rows_.rows(), bytes / (columns * element), kMaxElements / std::max(columns, width)});
+  ConvTask task;
+  task.role = ConvRole::wide;
+  task.candidates = options_.offspring;
+  task.in = {1, 1, width};
+  task.out = {1, 1, channels_};
+  task.filter = {channels_, 1, 1, layer_.filter.taps()};
+  task.geometry = {.window = {}, .groups = layer_.conv.groups};
+  task.epilogue = epilogue_;
+  block_ = std::min({rows_.rows(), bytes / (columns * element), kMaxTensorElements / largest_tensor(task)});
   if (limits.images > 0) block_ = std::min(block_, limits.images * per_image_);
   require(block_ > 0, ErrorKind::device,
           "layer '{}': the outputs of {} offspring at one position need {:.1f} MiB of device memory: lower "
           "search.offspring",
           layer_.name, options_.offspring, static_cast<double>(columns * element) / 1048576.0);
-  ConvTask task;
-  task.role = ConvRole::wide;
-  task.candidates = options_.offspring;
-  task.in = {1, block_, width};
-  task.out = {1, block_, channels_};
-  task.filter = {channels_, 1, 1, layer_.filter.taps()};
-  task.geometry = {.window = {}, .groups = layer_.conv.groups};
-  task.epilogue = epilogue_;
+  task.in.w = task.out.w = block_;
   conv_ = device_.prepare_conv(task, layer_.params.bits);
   output_ = device_.allocate(at(block_ * columns * element), "the candidates' outputs");
   workspace_ = device_.allocate(conv_->workspace_bytes(), "a convolution's workspace");

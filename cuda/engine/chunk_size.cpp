@@ -6,6 +6,7 @@
 #include "qnudge/backend/layer_plan.hpp"
 #include "qnudge/backend/tensor_placement.hpp"
 #include "qnudge/core/error.hpp"
+#include "qnudge/cuda/conv_task.hpp"
 
 namespace qnudge::cuda {
 
@@ -32,12 +33,11 @@ ChunkNeeds chunk_needs(const IntNetwork& network, const std::vector<int>& nodes,
 
 std::optional<ChunkChoice> fit_chunk(const ChunkNeeds& needs, std::int64_t candidates, std::int64_t count,
                                      const ChunkLimits& limits) {
-  constexpr std::int64_t kMaxElements = (std::int64_t{1} << 31) - 1;
   const auto total = static_cast<std::int64_t>(limits.bytes), one = needs.bytes(1, candidates);
   std::int64_t images = std::min(limits.images, count);
   std::int64_t streams = limits.streams;
   if (images <= 0) {
-    images = std::min(count, kMaxElements / (needs.largest * candidates));
+    images = std::min(count, kMaxTensorElements / (needs.largest * candidates));
     if (total < one || images < 1) return std::nullopt;
     streams = std::min(streams, total / one);
     const std::int64_t wanted = std::max<std::int64_t>(1, limits.rows / candidates);

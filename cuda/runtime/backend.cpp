@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 
 #include "check.hpp"
+#include "cuda/cudnn/plan_store.hpp"
 #include "cuda_device.hpp"
 #include "cudnn_planner.hpp"
 #include "diagnosis.hpp"
@@ -43,7 +45,7 @@ CudaStatus cuda_status() {
   const cudaError_t first_call = cudaGetDeviceCount(&count);
   for (int d = 0; first_call == cudaSuccess && d < count; ++d) status.devices.push_back(device_info(d));
   cudaGetLastError();
-  status.cudnn = cuda::cudnn_description(status.has_cudnn);
+  cuda::find_cudnn(status);
   status.problem = cuda::status_problem(first_call, status);
   return status;
 }
@@ -56,7 +58,11 @@ std::shared_ptr<cuda::Device> open_cuda_device(const CudaOptions& options) {
   QNUDGE_CUDA_CHECK(cudaSetDevice(usable->ordinal));
   const std::string identity = fmt::format("{}, {}.{}, {} bytes, driver {}", usable->name, usable->major, usable->minor,
                                            usable->memory_bytes, status.driver);
-  auto planner = options.vendor ? cuda::make_cudnn_planner(identity, options) : cuda::make_plain_planner("asked for");
+  if (const std::string warning = options.vendor ? cuda::status_warning(status) : std::string(); !warning.empty()) {
+    spdlog::warn("{}", warning);
+  }
+  auto planner = options.vendor ? cuda::make_cudnn_planner(cuda::cudnn(), identity, cuda::plan_store_folder(), options)
+                                : cuda::make_plain_planner("asked for");
   std::string description =
       fmt::format("{}, CUDA {}, {}", usable->name, cuda::version_text(status.runtime), planner->description());
   return std::make_shared<cuda::CudaDevice>(std::move(description), options, std::move(planner));

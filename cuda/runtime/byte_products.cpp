@@ -73,30 +73,48 @@ class ProductPlan {
         a_(layout(api, CUDA_R_8I, p.depth, p.m, p.stride)),
         b_(layout(api, CUDA_R_8I, p.depth, p.n, p.stride)),
         to_(layout(api, CUDA_R_32I, p.m, p.n, p.m)) {
-    cublasLtMatmulPreference_t preference = nullptr;
-    api.check(api.preference_create(&preference), "a preference");
-    const Owned<cublasLtMatmulPreferenceOpaque_t> owner(preference, api.preference_destroy);
-    api.check(api.preference_set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &kWorkspaceBytes,
-                                 sizeof kWorkspaceBytes),
-              "a workspace");
+    const Preference preference = make_preference(api);
     cublasLtMatmulHeuristicResult_t found{};
     int count = 0;
-    const cublasStatus_t status =
-        api.heuristic(handle, desc_.get(), a_.get(), b_.get(), to_.get(), to_.get(), preference, 1, &found, &count);
+    const cublasStatus_t status = api.heuristic(handle, desc_.get(), a_.get(), b_.get(), to_.get(), to_.get(),
+                                                preference.get(), 1, &found, &count);
     if (status == CUBLAS_STATUS_SUCCESS && count > 0) algorithm_ = found.algo;
   }
 
   bool usable() const { return algorithm_.has_value(); }
-  void run(const CublasLt& api, cublasLtHandle_t handle, const ByteProduct& p, void* workspace,
-           cudaStream_t stream) const {
+  /// Whether cuBLASLt has taken it. If not, this plan is of no more use.
+  bool run(const CublasLt& api, cublasLtHandle_t handle, const ByteProduct& p, void* workspace, cudaStream_t stream) {
     const std::int32_t one = 1, zero = 0;
-    api.check(api.matmul(handle, desc_.get(), &one, p.a, a_.get(), p.b, b_.get(), &zero, p.to, to_.get(), p.to,
-                         to_.get(), &*algorithm_, workspace, kWorkspaceBytes, stream),
-              "a product");
+    const cublasStatus_t status =
+        api.matmul(handle, desc_.get(), &one, p.a, a_.get(), p.b, b_.get(), &zero, p.to, to_.get(), p.to, to_.get(),
+                   &*algorithm_, workspace, kWorkspaceBytes, stream);
+    if (status == CUBLAS_STATUS_SUCCESS) return true;
+    spdlog::warn("product of bytes {} x {} over {}: the plain kernel runs it, cuBLASLt refuses: {}", p.m, p.n, p.depth,
+                 api.get_status_string(status));
+    algorithm_.reset();
+    return false;
   }
 
  private:
   using Desc = Owned<cublasLtMatmulDescOpaque_t>;
+  using Preference = Owned<cublasLtMatmulPreferenceOpaque_t>;
+
+  /// Algorithms must do with our workspace and with operands as aligned as products promise: left unsaid, cuBLASLt
+  /// counts on 256 bytes.
+  static Preference make_preference(const CublasLt& api) {
+    cublasLtMatmulPreference_t made = nullptr;
+    api.check(api.preference_create(&made), "a preference");
+    Preference preference(made, api.preference_destroy);
+    api.check(
+        api.preference_set(made, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &kWorkspaceBytes, sizeof kWorkspaceBytes),
+        "a workspace");
+    for (const auto name : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+                            CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES}) {
+      api.check(api.preference_set(made, name, &ByteProduct::kAlignment, sizeof ByteProduct::kAlignment),
+                "an alignment");
+    }
+    return preference;
+  }
 
   static Desc make_desc(const CublasLt& api) {
     cublasLtMatmulDesc_t made = nullptr;
@@ -142,16 +160,13 @@ class CublasProducts : public ByteProducts {
     return fmt::format("cuBLASLt {}.{}.{}", version / 10000, version / 100 % 100, version % 100);
   }
   void enqueue(const ByteProduct& p, cudaStream_t stream) override {
-    const ProductPlan& plan = plan_for(p);
-    if (plan.usable()) {
-      plan.run(api_, handle_, p, workspace_, stream);
-    } else {
-      launch(p.plain(), p.m * p.n, stream);
-    }
+    ProductPlan& plan = plan_for(p);
+    if (plan.usable() && plan.run(api_, handle_, p, workspace_, stream)) return;
+    launch(p.plain(), p.m * p.n, stream);
   }
 
  private:
-  const ProductPlan& plan_for(const ByteProduct& p) {
+  ProductPlan& plan_for(const ByteProduct& p) {
     const auto [at, added] = plans_.try_emplace(std::tuple(p.m, p.n, p.depth, p.stride), api_, handle_, p);
     if (added) {
       spdlog::debug("product of bytes {} x {} over {}: {}", p.m, p.n, p.depth,

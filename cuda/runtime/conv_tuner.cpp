@@ -13,6 +13,7 @@
 #include "launch.hpp"
 #include "qnudge/cuda/device.hpp"
 #include "qnudge/cuda/plain_task.hpp"
+#include "rival_choice.hpp"
 
 namespace qnudge::cuda {
 namespace {
@@ -35,10 +36,13 @@ Event make_timer() {
   return Event(event);
 }
 
-/// Operands that make outputs spread over the code range, with ties and saturation among them.
-class Trial {
+using Rivals = std::span<const std::shared_ptr<const DeviceConv>>;
+
+/// Runs rivals on operands that make outputs spread over the code range, with ties and saturation among them.
+class Trial : public RivalTrial {
  public:
-  Trial(const ConvTask& task, std::size_t workspace_bytes) : task_(task) {
+  Trial(const ConvTask& task, Rivals rivals, std::size_t workspace_bytes, cudaStream_t stream)
+      : task_(task), rivals_(rivals), stream_(stream) {
     const std::int64_t sets = task.role == ConvRole::wide ? task.candidates : 1;
     const std::int64_t copies = task.role == ConvRole::shared ? task.candidates : 1;
     inputs_ = task.images * copies * task.in.size();
@@ -61,10 +65,10 @@ class Trial {
     return x_ && w_ && bias_ && multiplier_ && residual_ && wanted_ && found_ && differing_ && workspace_;
   }
 
-  void prepare(cudaStream_t stream) {
-    launch(RandomCodes{codes(x_), 1}, inputs_, stream);
-    launch(RandomCodes{codes(w_), 2}, weights_, stream);
-    launch(RandomCodes{codes(residual_), 3}, task_.epilogue.addition ? outputs_ : 1, stream);
+  void prepare() {
+    launch(RandomCodes{codes(x_), 1}, inputs_, stream_);
+    launch(RandomCodes{codes(w_), 2}, weights_, stream_);
+    launch(RandomCodes{codes(residual_), 3}, task_.epilogue.addition ? outputs_ : 1, stream_);
     const std::vector<float> bias(static_cast<std::size_t>(channels_), 1.0f);
     // Products of two uniform codes have a deviation of 74^2, and taps add up like a walk.
     const double spread = 74.0 * 74.0 * std::sqrt(static_cast<double>(task_.filter.taps()));
@@ -72,37 +76,39 @@ class Trial {
     const std::vector<float> multiplier(static_cast<std::size_t>(channels_), scale);
     for (const auto& [to, from] : {std::pair(&bias_, &bias), std::pair(&multiplier_, &multiplier)}) {
       QNUDGE_CUDA_CHECK(
-          cudaMemcpyAsync(to->get(), from->data(), from->size() * sizeof(float), cudaMemcpyHostToDevice, stream));
+          cudaMemcpyAsync(to->get(), from->data(), from->size() * sizeof(float), cudaMemcpyHostToDevice, stream_));
     }
-    launch(plain_conv<std::int8_t>(task_, pointers(wanted_)), outputs_, stream);
-    check_stopped(cudaStreamSynchronize(stream));
+    launch(plain_conv<std::int8_t>(task_, pointers(wanted_)), outputs_, stream_);
+    check_stopped(cudaStreamSynchronize(stream_));
   }
 
-  bool equal(const DeviceConv& conv, cudaStream_t stream) {
-    QNUDGE_CUDA_CHECK(cudaMemsetAsync(found_.get(), 0x55, static_cast<std::size_t>(output_bytes()), stream));
-    QNUDGE_CUDA_CHECK(cudaMemsetAsync(differing_.get(), 0, 8, stream));
-    conv.enqueue(pointers(found_), 0, stream);
+  bool equal(std::size_t rival) override {
+    QNUDGE_CUDA_CHECK(cudaMemsetAsync(found_.get(), 0x55, static_cast<std::size_t>(output_bytes()), stream_));
+    QNUDGE_CUDA_CHECK(cudaMemsetAsync(differing_.get(), 0, 8, stream_));
+    rivals_[rival]->enqueue(pointers(found_), 0, stream_);
     std::int64_t differing = 0;
     count_differing(wanted_.get(), found_.get(), output_bytes(), reinterpret_cast<std::int64_t*>(differing_.get()),
-                    stream);
-    QNUDGE_CUDA_CHECK(cudaMemcpyAsync(&differing, differing_.get(), 8, cudaMemcpyDeviceToHost, stream));
-    check_stopped(cudaStreamSynchronize(stream));
+                    stream_);
+    QNUDGE_CUDA_CHECK(cudaMemcpyAsync(&differing, differing_.get(), 8, cudaMemcpyDeviceToHost, stream_));
+    check_stopped(cudaStreamSynchronize(stream_));
     return differing == 0;
   }
 
   /// Median of five.
-  float milliseconds(const DeviceConv& conv, cudaStream_t stream) {
+  float milliseconds(std::size_t rival) override {
     std::array<float, 5> times{};
     for (float& time : times) {
-      QNUDGE_CUDA_CHECK(cudaEventRecord(begun_.get(), stream));
-      conv.enqueue(pointers(found_), 0, stream);
-      QNUDGE_CUDA_CHECK(cudaEventRecord(ended_.get(), stream));
+      QNUDGE_CUDA_CHECK(cudaEventRecord(begun_.get(), stream_));
+      rivals_[rival]->enqueue(pointers(found_), 0, stream_);
+      QNUDGE_CUDA_CHECK(cudaEventRecord(ended_.get(), stream_));
       check_stopped(cudaEventSynchronize(ended_.get()));
       QNUDGE_CUDA_CHECK(cudaEventElapsedTime(&time, begun_.get(), ended_.get()));
     }
     std::sort(times.begin(), times.end());
     return times[times.size() / 2];
   }
+
+  void check_device() override { check_stopped(cudaDeviceSynchronize()); }
 
  private:
   static std::int8_t* codes(const DeviceMemory& memory) { return reinterpret_cast<std::int8_t*>(memory.get()); }
@@ -118,6 +124,8 @@ class Trial {
   }
 
   const ConvTask& task_;
+  const Rivals rivals_;
+  const cudaStream_t stream_;
   std::int64_t inputs_ = 0, weights_ = 0, channels_ = 0, outputs_ = 0;
   DeviceMemory x_, w_, bias_, multiplier_, residual_, wanted_, found_, differing_, workspace_;
   const Event begun_ = make_timer(), ended_ = make_timer();
@@ -125,33 +133,24 @@ class Trial {
 
 }  // namespace
 
-std::optional<std::size_t> fastest_conv(const ConvTask& task,
-                                        std::span<const std::shared_ptr<const DeviceConv>> rivals) {
-  if (rivals.size() < 2) return std::nullopt;
+std::optional<std::size_t> fastest_conv(const ConvTask& task, Rivals rivals, cudaStream_t stream) {
+  std::vector<std::size_t> workspaces;
+  std::vector<std::string> names;
+  for (const auto& rival : rivals) {
+    workspaces.push_back(rival->workspace_bytes());
+    names.push_back(rival->description());
+  }
+  const std::vector<std::size_t> affordable = affordable_rivals(workspaces);
+  if (affordable.size() < 2) return std::nullopt;
   std::size_t workspace = 0;
-  for (const auto& rival : rivals) workspace = std::max(workspace, rival->workspace_bytes());
-  Trial trial(task, workspace);
+  for (const std::size_t rival : affordable) workspace = std::max(workspace, workspaces[rival]);
+  Trial trial(task, rivals, workspace, stream);
   if (!trial.fits()) {
     spdlog::info("{}: not tuned, the operands do not fit the device's free memory", task_text(task));
     return std::nullopt;
   }
-  const Stream stream = make_stream();
-  trial.prepare(stream.get());
-  std::optional<std::size_t> fastest;
-  float best = 0;
-  for (std::size_t i = 0; i < rivals.size(); ++i) {
-    if (!trial.equal(*rivals[i], stream.get())) {
-      spdlog::warn("{}: {} gives other bytes than the plain kernel; it is not used", task_text(task),
-                   rivals[i]->description());
-      continue;
-    }
-    const float time = trial.milliseconds(*rivals[i], stream.get());
-    spdlog::debug("{}: {:.3f} ms, {}", task_text(task), time, rivals[i]->description());
-    if (fastest && time >= best) continue;
-    fastest = i;
-    best = time;
-  }
-  return fastest;
+  trial.prepare();
+  return fastest_rival(task_text(task), names, affordable, trial);
 }
 
 }  // namespace qnudge::cuda

@@ -24,8 +24,8 @@ double mebibytes(std::size_t bytes) {
 CudaDevice::CudaDevice(std::string description, const CudaOptions& options, std::unique_ptr<ConvPlanner> planner)
     : description_(std::move(description)),
       graphs_(options.graphs),
-      planner_(std::move(planner)),
-      runner_(options.streams) {
+      runner_(options.streams),
+      planner_(std::move(planner)) {
   for (Event& event : generations_) event = make_event();
 }
 

@@ -37,9 +37,9 @@ class CudaDevice : public Device {
   const NvtxSpan run_{"run"};
   const std::string description_;
   bool graphs_;
-  const std::unique_ptr<ConvPlanner> planner_;
   ProgramRunner runner_;
-  std::array<Event, 2> generations_;  // ends of the last generations enqueued one by one
+  const std::unique_ptr<ConvPlanner> planner_;  // behind the streams, to which its handles are set until they end
+  std::array<Event, 2> generations_;            // ends of the last generations enqueued one by one
 };
 
 }  // namespace qnudge::cuda

@@ -174,6 +174,11 @@ void CudnnHandles::add_branches() {
   }
 }
 
+cudaStream_t CudnnHandles::trial_stream() {
+  if (!trial_stream_) trial_stream_ = make_stream();
+  return trial_stream_.get();
+}
+
 cudnnHandle_t CudnnHandles::on(int index, cudaStream_t stream) const {
   cudnnHandle_t handle = handles_[static_cast<std::size_t>(index)];
   check_cudnn(api_, api_.set_stream(handle, stream), "a stream");

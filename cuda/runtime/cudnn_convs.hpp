@@ -29,6 +29,8 @@ class CudnnHandles {
   ~CudnnHandles();
   cudnnHandle_t first() const { return handles_.front(); }
   cudnnHandle_t on(int index, cudaStream_t stream) const;
+  /// A stream for trying things out; handles set to it never outlive it. Made when first asked for.
+  cudaStream_t trial_stream();
 
   /// Makes every stream's branches; not while a stream is captured. A branch belongs to one capture at a time, so all
   /// that goes round branches in one program must stand inside its loop, or all outside.
@@ -37,6 +39,7 @@ class CudnnHandles {
 
  private:
   const Cudnn& api_;
+  Stream trial_stream_;
   std::vector<cudnnHandle_t> handles_;
   std::vector<Branch> branches_;  ///< [streams][kBranches], or none yet
 };

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <vector>
 
@@ -19,13 +21,27 @@ std::string version_text(std::size_t version) {
   return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
 }
 
+/// Multiplications that take the plain kernel a noticeable part of a second, in every generation.
+constexpr std::int64_t kManyProducts = std::int64_t{1} << 32;
+
+std::int64_t products_of(const ConvTask& task) {
+  return task.images * task.candidates * task.out.size() * task.filter.taps();
+}
+
+/// Engines to be timed for one convolution: each takes about a second to compile.
+std::size_t most_rivals() {
+  const char* text = std::getenv("QNUDGE_AUTOTUNE_CHOICES");
+  return text == nullptr ? 24 : static_cast<std::size_t>(std::max(1, std::atoi(text)));
+}
+
 class CudnnPlanner : public ConvPlanner {
  public:
-  CudnnPlanner(const std::string& device, const CudaOptions& options)
-      : api_(cudnn()),
+  CudnnPlanner(const Cudnn& api, const std::string& device, const std::filesystem::path& plans,
+               const CudaOptions& options)
+      : api_(api),
         handles_(std::make_shared<CudnnHandles>(api_, options.streams)),
         target_(handles_->first()),
-        store_(plan_store_folder(), fmt::format("cuDNN {}, {}", version_text(api_.version()), device)),
+        store_(plans, fmt::format("cuDNN {}, {}", version_text(api_.version()), device)),
         autotune_(options.autotune) {
     if (!store_.note().empty()) spdlog::info("{}", store_.note());
   }
@@ -33,8 +49,9 @@ class CudnnPlanner : public ConvPlanner {
   std::string description() const override { return "cuDNN " + version_text(api_.version()); }
 
   std::shared_ptr<const DeviceConv> prepare(const ConvTask& task, int code_bits) override {
-    const std::string key = task_text(task);
-    auto& made = made_[key];
+    // What is exact in half precision for few bits need not be so for more.
+    const std::string text = task_text(task);
+    auto& made = made_[{text, half_is_exact(task, code_bits)}];
     if (made) return made;
     std::string refusals;
     for (const ConvForm& form : forms_of(task, code_bits)) {
@@ -42,7 +59,8 @@ class CudnnPlanner : public ConvPlanner {
       if (made) break;
     }
     if (!made) made = make_plain_planner(refusals)->prepare(task, code_bits);
-    spdlog::debug("{}: {}", key, made->description());
+    const bool slow = !made->vendor() && products_of(task) >= kManyProducts;
+    spdlog::log(slow ? spdlog::level::warn : spdlog::level::debug, "{}: {}", text, made->description());
     return made;
   }
 
@@ -64,13 +82,12 @@ class CudnnPlanner : public ConvPlanner {
 
   /// The fastest of cuDNN's exact engines, from the store or by timing them; nullptr if none can be timed.
   std::shared_ptr<const DeviceConv> by_tuning(const ConvTask& task, const ConvForm& form) {
-    constexpr std::size_t kMostPlans = 24;
     const std::string key = fmt::format("{} {} tuned", task_text(task), form_text(form));
     if (auto stored = from_store(task, form, key)) return conv(std::move(stored), task, form);
-    const auto plans = all_plans(api_, target_, task, form, kMostPlans);
+    const auto plans = all_plans(api_, target_, task, form, most_rivals());
     std::vector<std::shared_ptr<const DeviceConv>> rivals;
     for (const auto& plan : plans) rivals.push_back(conv(plan, task, form));
-    const auto fastest = fastest_conv(task, rivals);
+    const auto fastest = fastest_conv(task, rivals, handles_->trial_stream());
     if (!fastest) return nullptr;
     keep(key, *plans[*fastest]);
     return rivals[*fastest];
@@ -96,23 +113,26 @@ class CudnnPlanner : public ConvPlanner {
   const PlanTarget target_;
   PlanStore store_;
   const bool autotune_;
-  std::map<std::string, std::shared_ptr<const DeviceConv>> made_;  // by task_text
+  std::map<std::pair<std::string, bool>, std::shared_ptr<const DeviceConv>> made_;  // by task and half_is_exact
 };
 
 }  // namespace
 
-std::unique_ptr<ConvPlanner> make_cudnn_planner(const std::string& device, const CudaOptions& options) {
-  return std::make_unique<CudnnPlanner>(device, options);
+std::unique_ptr<ConvPlanner> make_cudnn_planner(const Cudnn& api, const std::string& device,
+                                                const std::filesystem::path& plans, const CudaOptions& options) {
+  return std::make_unique<CudnnPlanner>(api, device, plans, options);
 }
 
-std::string cudnn_description(bool& usable) {
+void find_cudnn(CudaStatus& status) {
+  int cuda_major = status.runtime / 1000;
   try {
-    usable = true;
-    return version_text(cudnn().version());
+    status.cudnn = version_text(cudnn().version());
+    status.has_cudnn = true;
+    cuda_major = cudnn().cuda_major();
   } catch (const Error& e) {
-    usable = false;
-    return e.what();
+    status.cudnn = e.what();
   }
+  status.nvrtc = nvrtc_description(cuda_major, status.has_nvrtc);
 }
 
 }  // namespace qnudge::cuda

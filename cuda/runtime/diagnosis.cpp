@@ -31,4 +31,10 @@ std::string status_problem(cudaError_t first_call, const CudaStatus& found) {
   return fmt::format("{}: {}", found.devices.front().name, found.devices.front().problem);
 }
 
+std::string status_warning(const CudaStatus& found) {
+  if (found.has_nvrtc) return {};
+  return fmt::format("most convolutions will run in the plain kernel, which is slow, because cuDNN cannot compile: {}",
+                     found.nvrtc);
+}
+
 }  // namespace qnudge::cuda

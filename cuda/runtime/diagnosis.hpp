@@ -15,6 +15,9 @@ std::string capability_problem(const CudaDeviceInfo& device);
 /// Why nothing can run, given what the first call of the runtime said and what was found; empty if something can.
 std::string status_problem(cudaError_t first_call, const CudaStatus& found);
 
+/// Why a device that can be used will be slow; empty if it need not be.
+std::string status_warning(const CudaStatus& found);
+
 /// "13.0" of 13000.
 std::string version_text(int version);
 

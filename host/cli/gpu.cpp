@@ -40,6 +40,7 @@ nlohmann::ordered_json gpu_json() {
   nlohmann::ordered_json json = {{"driver", version_text(status.driver)},
                                  {"runtime", version_text(status.runtime)},
                                  {"cudnn", status.cudnn},
+                                 {"nvrtc", status.nvrtc},
                                  {"usable", status.problem.empty()},
                                  {"problem", status.problem},
                                  {"devices", nlohmann::ordered_json::array()}};
@@ -55,8 +56,8 @@ nlohmann::ordered_json gpu_json() {
 
 std::string gpu_text() {
   const CudaStatus status = cuda_status();
-  std::string text = fmt::format("CUDA       runtime {}, driver {}\ncuDNN      {}\n", version_text(status.runtime),
-                                 version_text(status.driver), status.cudnn);
+  std::string text = fmt::format("CUDA       runtime {}, driver {}\ncuDNN      {}\nNVRTC      {}\n",
+                                 version_text(status.runtime), version_text(status.driver), status.cudnn, status.nvrtc);
   for (const CudaDeviceInfo& d : status.devices) {
     text += fmt::format("GPU {}      {}, compute capability {}.{}, {:.1f} GiB{}\n", d.ordinal, d.name, d.major, d.minor,
                         static_cast<double>(d.memory_bytes) / 1073741824.0, d.problem.empty() ? "" : ": " + d.problem);

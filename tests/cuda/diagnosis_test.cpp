@@ -44,6 +44,16 @@ TEST(Diagnosis, NeedsCudnn) {
   EXPECT_EQ(status_problem(cudaSuccess, status), "cuDNN 9 cannot be loaded: why");
 }
 
+TEST(Diagnosis, WarnsWhereCudnnCannotCompile) {
+  CudaStatus status = usable({device(9, 0)});
+  status.nvrtc = "NVRTC 13 cannot be loaded: why";
+  EXPECT_THAT(status_problem(cudaSuccess, status), IsEmpty()) << "the plain kernels serve";
+  EXPECT_THAT(status_warning(status), AllOf(HasSubstr("plain kernel"), HasSubstr("NVRTC 13 cannot be loaded: why")));
+  status.has_nvrtc = true;
+  status.nvrtc = "13.0";
+  EXPECT_THAT(status_warning(status), IsEmpty());
+}
+
 TEST(Diagnosis, RefusesOldDevices) {
   EXPECT_EQ(status_problem(cudaSuccess, {.driver = 13000, .runtime = 13000, .devices = {device(7, 5)}}),
             "Some GPU: compute capability 7.5; qnudge needs 8.0 (Ampere) or newer");

@@ -65,8 +65,10 @@ struct ForEachTeam {
 };
 
 /// to[n, m] = sum over depth of a[m, .] * b[n, .]: int8 lines `stride` bytes apart, int32 sums. m and n are multiples
-/// of 4; depth, at most 131,056, and stride are multiples of 16.
+/// of 4; depth, at most 131,056, and stride are multiples of 16; a, b and to are aligned to kAlignment.
 struct ByteProduct {
+  static constexpr std::uint32_t kAlignment = 16;  ///< bytes
+
   const std::int8_t *a, *b;
   std::int32_t* to;
   std::int64_t m, n, depth, stride;

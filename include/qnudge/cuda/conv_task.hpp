@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <compare>
 #include <cstdint>
+#include <numeric>
 #include <optional>
 #include <string>
 
@@ -54,6 +56,24 @@ inline std::int64_t operand_bytes(const ConvTask& task) {
 }
 inline std::int64_t output_bytes(const ConvTask& task) {
   return task.epilogue.float_output ? 4 : operand_bytes(task);
+}
+
+/// Largest power of two, at most 16, that divides every address so many bytes, or a multiple, behind an allocation's
+/// beginning: what an engine may be promised of a tensor that begins there.
+constexpr std::int64_t alignment_of(std::int64_t step_bytes) {
+  return std::gcd<std::int64_t, std::int64_t>(step_bytes, 16);
+}
+/// Of x, whose elements have `bytes` bytes. Blocks of rows make it begin at any pixel, not only at an image.
+constexpr std::int64_t x_alignment(const ConvTask& task, std::int64_t bytes) {
+  return alignment_of(task.in.c * bytes);
+}
+
+/// What indices of 32 bits can count, as vendors' engines use them.
+inline constexpr std::int64_t kMaxTensorElements = (std::int64_t{1} << 31) - 1;
+/// Elements of the larger one of x and y.
+inline std::int64_t largest_tensor(const ConvTask& task) {
+  const std::int64_t inputs = task.in.size() * (task.role == ConvRole::shared ? task.candidates : 1);
+  return task.images * std::max(inputs, task.out.size() * task.candidates);
 }
 
 /// One line that tells tasks apart, for logs and caches.

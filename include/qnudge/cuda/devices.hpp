@@ -28,6 +28,8 @@ struct CudaStatus {
   int driver = 0, runtime = 0;  ///< as CUDA counts: 13000 is 13.0; driver 0: none
   std::string cudnn;            ///< version and place, or why there is none
   bool has_cudnn = false;
+  std::string nvrtc;  ///< version, or why there is none: without it cuDNN compiles hardly any plan
+  bool has_nvrtc = false;
   std::vector<CudaDeviceInfo> devices;
   std::string problem;  ///< why no device can be used, one sentence; empty if one can
 };

@@ -43,6 +43,37 @@ TEST(CudnnLibrary, KnowsItsVersions) {
   EXPECT_EQ(cudnn_version_problem(100100, 91900), "cuDNN 10.1.0 is installed; this build needs cuDNN 9");
 }
 
+/// The inputs of a searched layer are there once, whatever the number of candidates.
+TEST(ConvGraphs, AreRefusedForTensorsThatIndicesCannotCount) {
+  ConvTask task;
+  task.role = ConvRole::wide;
+  task.candidates = 8;
+  task.in = {1, 116'520, 2304};
+  task.out = {1, 116'520, 256};
+  task.filter = {256, 1, 1, 2304};
+  EXPECT_EQ(graph_refusal(task, ConvForm::whole), "") << "inputs of 2.7e8 elements, outputs of 2.4e8";
+  task.in.w = task.out.w = kMaxTensorElements / 2304;
+  EXPECT_EQ(graph_refusal(task, ConvForm::whole), "");
+  ++task.in.w, ++task.out.w;
+  EXPECT_THAT(graph_refusal(task, ConvForm::whole), HasSubstr("2^31")) << "of inputs";
+  task.candidates = 16;
+  task.in.w = task.out.w = kMaxTensorElements / (16 * 256);
+  EXPECT_EQ(graph_refusal(task, ConvForm::whole), "");
+  ++task.in.w, ++task.out.w;
+  EXPECT_THAT(graph_refusal(task, ConvForm::whole), HasSubstr("2^31")) << "of outputs";
+  task.role = ConvRole::shared;
+  task.in.w = task.out.w = kMaxTensorElements / (16 * 2304);
+  EXPECT_EQ(graph_refusal(task, ConvForm::whole), "");
+  ++task.in.w, ++task.out.w;
+  EXPECT_THAT(graph_refusal(task, ConvForm::whole), HasSubstr("2^31")) << "inputs of every candidate";
+}
+
+TEST(CudnnLibrary, SaysWhichNvrtcIsMissing) {
+  bool usable = true;
+  EXPECT_THAT(nvrtc_description(99, usable), HasSubstr("NVRTC 99 cannot be loaded: libnvrtc.so.99"));
+  EXPECT_FALSE(usable);
+}
+
 class Deviceless : public testing::Test {
  protected:
   void SetUp() override {
@@ -186,6 +217,16 @@ TEST_F(Deviceless, TunersHaveMoreThanTheHeuristicsToChooseFrom) {
   EXPECT_THAT(choices, testing::Contains(HasSubstr("knob")));
   EXPECT_EQ(std::set<std::string>(choices.begin(), choices.end()).size(), choices.size());
   EXPECT_TRUE(all_plans(*api_, target(), task_of(ConvRole::wide, 32), ConvForm::whole, 8).empty());
+}
+
+/// What ConvPlan::json counts on: asked for nothing, cuDNN tells the length.
+TEST_F(Deviceless, TextsAreReadWhole) {
+  Descriptor device(*api_, CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, "a device");
+  const std::string json = kDescribedDevices.front().json();
+  device.set(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, std::vector<char>(json.begin(), json.end())).finalize();
+  const auto text = device.all_values<char>(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION);
+  ASSERT_GT(text.size(), 100u);
+  EXPECT_EQ(text, device.values<char>(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, 1 << 20));
 }
 
 TEST_F(Deviceless, BadDescriptionsAreRefusedInCudnnsWords) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <thread>
 
 #include "cuda/cudnn/plan_store.hpp"
 #include "qnudge/core/files.hpp"
@@ -32,6 +33,18 @@ TEST(PlanStore, KeepsPlansByDeviceAndVersion) {
   const PlanStore other(folder / "new/folder", "cuDNN 9.20.0 H200");
   EXPECT_EQ(other.find("a"), std::nullopt);
   EXPECT_NE(other.path(), again.path());
+}
+
+TEST(PlanStore, KeepsPlansOfAProgramThatIsKilled) {
+  const TemporaryFolder folder;
+  PlanStore store(folder / "x", "id");  // as good as killed: it ends behind all that is looked at
+  store.add("a", "plan a");
+  EXPECT_EQ(PlanStore(folder / "x", "id").find("a"), "plan a");
+  store.add("b", "plan b");
+  std::this_thread::sleep_for(std::chrono::milliseconds(1050));
+  store.add("c", "plan c");
+  EXPECT_EQ(PlanStore(folder / "x", "id").find("b"), "plan b");
+  EXPECT_EQ(PlanStore(folder / "x", "id").find("c"), "plan c");
 }
 
 TEST(PlanStore, DroppedPlansStayAway) {
@@ -73,8 +86,13 @@ TEST(PlanStore, DamagedAtAnyByteIsReplacedWithANote) {
       EXPECT_LE(store.find("a").value_or("").size(), 6u) << at;
     }
   }
-  write_file_atomically(path, std::string("{\"format\":1,\"identity\":\"another\",\"plans\":{\"a\":\"x\"}}"));
-  EXPECT_THAT(PlanStore(folder / "x", "id").note(), HasSubstr("another version"));
+  for (const char* other : {R"({"format":2,"identity":"another","plans":{"a":"x"}})",
+                            R"({"format":1,"identity":"id","plans":{"a":"x"}})"}) {
+    write_file_atomically(path, std::string(other));
+    const PlanStore store(folder / "x", "id");
+    EXPECT_THAT(store.note(), HasSubstr("another version")) << other;
+    EXPECT_EQ(store.find("a"), std::nullopt) << other;
+  }
 }
 
 TEST(PlanStore, WithoutAFolderOrOneThatCannotBeWrittenNothingBreaks) {

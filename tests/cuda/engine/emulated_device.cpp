@@ -7,6 +7,7 @@
 #include <barrier>
 #include <cstring>
 #include <deque>
+#include <new>
 #include <numeric>
 #include <thread>
 
@@ -18,6 +19,10 @@
 namespace qnudge::cuda::test {
 namespace {
 
+bool is_aligned(const void* p, std::int64_t bytes) {
+  return reinterpret_cast<std::uintptr_t>(p) % static_cast<std::uintptr_t>(bytes) == 0;
+}
+
 class EmulatedConv : public PreparedConv {
  public:
   EmulatedConv(const ConvTask& task, bool vendor) : task_(task), vendor_(vendor) {}
@@ -26,6 +31,10 @@ class EmulatedConv : public PreparedConv {
   const std::string& description() const override { return description_; }
 
   void run(const ConvPointers& at) const {
+    EXPECT_TRUE(is_aligned(at.x, x_alignment(task_, operand_bytes(task_)))) << task_text(task_);
+    EXPECT_TRUE(is_aligned(at.w, alignment_of(task_.filter.size() * operand_bytes(task_)))) << task_text(task_);
+    EXPECT_TRUE(is_aligned(at.y, alignment_of(task_.filter.k * output_bytes(task_)))) << task_text(task_);
+    EXPECT_TRUE(is_aligned(at.residual, alignment_of(task_.filter.k * operand_bytes(task_)))) << task_text(task_);
     std::memset(at.workspace, 0x5a, workspace_bytes());
     with_plain_conv(task_, at, [&](const auto& op) {
       for (std::int64_t i = 0; i < output_elements(task_); ++i) op(i);
@@ -125,6 +134,10 @@ struct Execute {
   }
   void operator()(const ByteProduct& c) const {
     EXPECT_TRUE(c.m % 4 == 0 && c.n % 4 == 0 && c.depth % 16 == 0 && c.stride % 16 == 0 && c.depth <= 131056);
+    for (const void* p :
+         {static_cast<const void*>(c.a), static_cast<const void*>(c.b), static_cast<const void*>(c.to)}) {
+      EXPECT_TRUE(is_aligned(p, ByteProduct::kAlignment));
+    }
     scattered(c.m * c.n, draw, c.plain());
   }
   void operator()(const SumErrors& c) const {
@@ -179,9 +192,11 @@ Memory EmulatedDevice::allocate(std::size_t bytes, const std::string& what) {
   require(bytes <= free_bytes(), ErrorKind::device, "device memory ran out: {} need {} bytes, {} are free", what, bytes,
           free_bytes());
   *used_ += bytes;
-  auto* data = static_cast<std::byte*>(std::calloc(std::max<std::size_t>(bytes, 1), 1));
+  constexpr std::align_val_t kWhere{kAlignment};
+  auto* data = static_cast<std::byte*>(::operator new(std::max<std::size_t>(bytes, 1), kWhere));
+  std::memset(data, 0, bytes);
   return {data, [bytes, used = used_](std::byte* p) {
-            std::free(p);
+            ::operator delete(p, kWhere);
             *used -= bytes;
           }};
 }

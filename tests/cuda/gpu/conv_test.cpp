@@ -124,6 +124,8 @@ TEST_F(GpuConv, EveryRoleGeometryAndEpilogueEqualsTheDefinition) {
   const auto device = open_cuda_device();
   std::uint64_t seed = 1;
   std::map<std::string, int> chosen;
+  int number = 0;
+  const int step = test::sample_step();
   for (const auto& [role, candidates] : {std::pair{ConvRole::single, 1},
                                          {ConvRole::wide, 1},
                                          {ConvRole::wide, 5},
@@ -132,6 +134,8 @@ TEST_F(GpuConv, EveryRoleGeometryAndEpilogueEqualsTheDefinition) {
                                          {ConvRole::shared, 33}}) {
     for (ConvTask task : geometries(role, candidates)) {
       for (const int epilogue : {0, 1, 2, 3}) {
+        // Steps that have no divisor in common with the number of epilogues or geometries reach all of either.
+        if (number++ % step != 0) continue;
         task.epilogue = {};
         task.epilogue.low = epilogue % 2 == 0 ? 0 : -128;
         task.epilogue.float_output = epilogue == 2;

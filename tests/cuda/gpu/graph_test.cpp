@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <optional>
 #include <thread>
 
 #include "api_calls.hpp"
@@ -90,11 +91,18 @@ TEST_F(GpuGraph, StopsBetweenGenerationsWhenAsked) {
 
 TEST_F(GpuTuner, ChoosesWithoutChangingAByteAndRemembers) {
   const qnudge::test::TemporaryFolder folder;
+  const char* const set = std::getenv("QNUDGE_PLAN_CACHE");
+  const std::optional<std::string> before = set == nullptr ? std::nullopt : std::optional<std::string>(set);
   ::setenv("QNUDGE_PLAN_CACHE", (folder / "plans").c_str(), 1);
+  const std::uint64_t end = test::sample_step() == 1 ? 6003 : 6001;
   for (int round = 0; round < 2; ++round) {  // the second time from what the first has stored
-    for (std::uint64_t seed = 6000; seed < 6003; ++seed) test::expect_equal_search(with(true, true), seed);
+    for (std::uint64_t seed = 6000; seed < end; ++seed) test::expect_equal_search(with(true, true), seed);
   }
-  ::unsetenv("QNUDGE_PLAN_CACHE");
+  if (before) {
+    ::setenv("QNUDGE_PLAN_CACHE", before->c_str(), 1);
+  } else {
+    ::unsetenv("QNUDGE_PLAN_CACHE");
+  }
 }
 
 }  // namespace
