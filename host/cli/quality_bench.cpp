@@ -100,8 +100,12 @@ class QualityBench {
  private:
   void run_all(int bits, std::uint64_t seed) {
     std::map<std::string, TuneResult> done;
-    for (const Rung& rung : rungs()) {
-      if (std::find(options_.rungs.begin(), options_.rungs.end(), rung.name) == options_.rungs.end()) continue;
+    for (Rung rung : rungs()) {
+      if (!chosen(rung.name)) continue;
+      if (rung.run == std::string_view("descent") && !chosen("descent")) {  // any run scores nearest and bias
+        rung.run = "bias";
+        rung.settings.emplace_back("search.start=bias");
+      }
       if (!done.contains(rung.run)) done[rung.run] = tuned(rung, bits, seed);
       const TuneResult& result = done[rung.run];
       const ModelScores& model = model_of(result, rung.model);
@@ -111,6 +115,10 @@ class QualityBench {
       runs_.back().seconds += result.start.seconds;
       runs_.back().evaluations = result.evaluations;
     }
+  }
+
+  bool chosen(const std::string& rung) const {
+    return std::find(options_.rungs.begin(), options_.rungs.end(), rung) != options_.rungs.end();
   }
 
   TuneResult tuned(const Rung& rung, int bits, std::uint64_t seed) {

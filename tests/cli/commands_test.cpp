@@ -327,7 +327,7 @@ TEST(Bench, QualityIsWhatTuneReports) {
   const std::vector<std::pair<std::string, std::vector<std::string>>> tuned_by = {
       {"paper", {"recipe=paper"}},
       {"channel", {"recipe=channel"}},
-      {"gram", {"recipe=best", "search.joint_gain=false", "search.scales=1"}},
+      {"gram", {"recipe=best", "search.joint_gain=false", "search.scales=1", "search.parents=1"}},
       {"best", {"recipe=best"}}};
   for (std::size_t i = 0; i < tuned_by.size(); ++i) {
     const json& row = ladder[3 + i];
@@ -344,6 +344,17 @@ TEST(Bench, QualityIsWhatTuneReports) {
       EXPECT_EQ(ladder[2]["accuracy"][static_cast<std::size_t>(seed - 1)], report["results"]["start"]["test"]["value"]);
     }
   }
+}
+
+TEST(Bench, QualityDescendsOnlyWhereDescentIsAskedFor) {
+  const DiskProblem disk;
+  const json all = json_of(run(quality_bench(disk, {"--rungs", "nearest,bias,descent"})));
+  EXPECT_FALSE(std::filesystem::exists(disk / "ladder/2bits_seed1_bias"));
+  std::filesystem::remove_all(disk / "ladder");
+  const json two = json_of(run(quality_bench(disk, {"--rungs", "nearest,bias"})));
+  EXPECT_FALSE(std::filesystem::exists(disk / "ladder/2bits_seed1_descent"));
+  ASSERT_EQ(two.size(), 2u);
+  for (std::size_t i = 0; i < 2; ++i) EXPECT_EQ(two[i]["accuracy"], all[i]["accuracy"]);
 }
 
 TEST(Bench, QualityGoesOnWhereItWasAndTakesPeers) {
