@@ -173,6 +173,7 @@ int run(int argc, const char* const* argv) {
   app.add_option("--candidates", options.candidates, "Ask for these numbers of candidates alone")
       ->excludes(markdown)
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->check(CLI::PositiveNumber);
   try {
     app.parse(argc, argv);

@@ -79,9 +79,10 @@ std::int64_t peak_memory_bytes() {
 Datasets bench_data(const BenchOptions& options, Config& config, const Graph& graph) {
   if (!options.noise) return open_datasets(config);
   const DataConfig& d = config.data;
-  const std::int64_t classes = graph.output_shape().size();
-  return {random_images(graph.input_shape(), std::max(d.calibration, d.fitness) + d.gate, classes, config.seed),
-          random_images(graph.input_shape(), 1, classes, config.seed + 1)};
+  const std::int64_t classes = graph.output_shape().size(), of_test = d.gate_from == "test" ? d.gate : 0;
+  const std::int64_t of_train = std::max(d.calibration, d.fitness) + d.gate - of_test;
+  return {random_images(graph.input_shape(), of_train, classes, config.seed),
+          random_images(graph.input_shape(), 1 + of_test, classes, config.seed + 1)};
 }
 
 /// What the chosen strategy works on, ready to be timed with any backend.

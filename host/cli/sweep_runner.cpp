@@ -31,6 +31,7 @@ std::string inputs_key(const Config& config) {
   relevant.input_width = config.input_width;
   relevant.data = config.data;
   relevant.data.calibration = relevant.data.fitness = relevant.data.gate = relevant.data.test = 1;
+  relevant.data.gate_from = "train";
   relevant.threads = config.threads;
   return resolved_json(relevant);
 }

@@ -283,6 +283,8 @@ TEST(Bench, MeasuresEveryStrategyOnNoiseToo) {
     EXPECT_GT(result["once_seconds"], 0) << strategy;
     EXPECT_GT(result["candidate_images_per_second"], 0) << strategy;
   }
+  EXPECT_EQ(
+      run({"bench", "tuning", disk.config(), "--noise", "--set", "data.gate_from=test", "--generations", "1"}).code, 0);
 }
 
 std::vector<std::string> quality_bench(const DiskProblem& disk, std::vector<std::string> more) {

@@ -96,7 +96,7 @@ struct GenerationRecord {
   std::int32_t generation = 0;  ///< 1-based
   std::int64_t best = 0;        ///< best parent's fitness after selection; by channel: the sum over channels
   std::int64_t worst = 0;       ///< worst surviving parent's; by channel: the worst channel's
-  std::int32_t accepted = 0;    ///< offspring among the survivors; by channel: channels that took one
+  std::int32_t accepted = 0;    ///< offspring among the survivors; by channel: channels with a fitter elite
 };
 
 /// Everything that a later run needs to go on with a layer.

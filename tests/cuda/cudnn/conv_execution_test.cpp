@@ -11,20 +11,10 @@
 #include "fake_cudnn.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/cuda/phases.hpp"
+#include "small_task.hpp"
 
 namespace qnudge::cuda {
 namespace {
-
-ConvTask task_of(ConvRole role, std::int64_t candidates) {
-  ConvTask task;
-  task.role = role;
-  task.images = 4;
-  task.candidates = candidates;
-  task.in = task.out = {8, 8, 16};
-  task.filter = {16, 3, 3, 16};
-  task.geometry.window = {.r = 3, .s = 3, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1};
-  return task;
-}
 
 class ConvExecution : public testing::Test {
  protected:
@@ -54,7 +44,7 @@ class ConvExecution : public testing::Test {
 };
 
 TEST_F(ConvExecution, NamesTheTensorsOfTheGraphAndNoOther) {
-  ConvTask task = task_of(ConvRole::shared, 3);
+  ConvTask task = small_task(ConvRole::shared, 3);
   plan(task)->execute(fake_.handle(), everything());
   EXPECT_EQ(named(), (std::set<std::int64_t>{1, 2, 3, 4, 6})) << "a residual that the graph does not have";
   task.epilogue.addition = FusedAddition{};
@@ -65,7 +55,7 @@ TEST_F(ConvExecution, NamesTheTensorsOfTheGraphAndNoOther) {
 }
 
 TEST_F(ConvExecution, RefusesWhatIsLessAlignedThanPromised) {
-  const auto conv = plan(task_of(ConvRole::single, 1));
+  const auto conv = plan(small_task(ConvRole::single, 1));
   ConvPointers at = everything();
   at.x = &memory_[8];
   try {
@@ -81,7 +71,7 @@ TEST_F(ConvExecution, RefusesWhatIsLessAlignedThanPromised) {
 TEST_F(ConvExecution, PlansAreToldWholeWhateverTheirLength) {
   for (const std::size_t length : {2ul, 1048576ul, 1048577ul, 3000000ul}) {
     fake_.json = std::string(length - 1, '{') + "}";
-    EXPECT_EQ(plan(task_of(ConvRole::single, 1))->json(), fake_.json) << length;
+    EXPECT_EQ(plan(small_task(ConvRole::single, 1))->json(), fake_.json) << length;
   }
 }
 
@@ -98,7 +88,7 @@ TEST_F(ConvExecution, PromisesOfFiltersHoldForEveryPhase) {
       for (const auto& [k, c] : {std::pair{123, 205}, {3, 5}, {6, 3}, {20, 12}, {16, 16}}) {
         for (std::int64_t spread = 2; spread <= 4; ++spread) {
           for (std::int64_t taps = 1; taps <= 6; ++taps) {
-            ConvTask task = task_of(role, role == ConvRole::single ? 1 : 3);
+            ConvTask task = small_task(role, role == ConvRole::single ? 1 : 3);
             task.half = half;
             task.in = {8, 1, c};
             task.out = {8 * spread, 1, k};
@@ -124,7 +114,7 @@ TEST_F(ConvExecution, PromisesOfInputsHoldForBlocksThatBeginAtAnyRow) {
   for (const std::int64_t taps : {27, 36, 75, 144, 1023}) {
     for (const std::int64_t block : {16, 48, 100}) {
       for (const ConvForm form : {ConvForm::whole, ConvForm::sliced}) {
-        ConvTask task = task_of(ConvRole::wide, 3);
+        ConvTask task = small_task(ConvRole::wide, 3);
         task.images = 1;
         task.in = {1, block, taps};
         task.out = {1, block, 16};

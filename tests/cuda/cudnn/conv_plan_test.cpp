@@ -11,6 +11,7 @@
 #include "cuda/tools/described_devices.hpp"
 #include "cuda/tools/model_shapes.hpp"
 #include "qnudge/core/error.hpp"
+#include "small_task.hpp"
 
 namespace qnudge::cuda {
 namespace {
@@ -88,30 +89,18 @@ class Deviceless : public testing::Test {
   const Cudnn* api_ = nullptr;
 };
 
-ConvTask task_of(ConvRole role, std::int64_t candidates) {
-  ConvTask task;
-  task.role = role;
-  task.images = 4;
-  task.candidates = candidates;
-  task.in = task.out = {8, 8, 16};
-  task.filter = {16, 3, 3, 16};
-  task.geometry.window = {.r = 3, .s = 3, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1};
-  task.epilogue.low = 0;
-  return task;
-}
-
 TEST_F(Deviceless, GraphsHaveTheLayoutsOfTheContract) {
-  const std::string single = make_conv_graph(*api_, target(), task_of(ConvRole::single, 1), ConvForm::whole).text;
+  const std::string single = make_conv_graph(*api_, target(), small_task(ConvRole::single, 1), ConvForm::whole).text;
   EXPECT_THAT(single, HasSubstr("t1 type3 [4,16,8,8] (1024,1,128,16)"));  // [N,H,W,C]
   EXPECT_THAT(single, HasSubstr("t2 type3 [16,16,3,3] (144,1,48,16)"));   // [K,R,S,C]
   EXPECT_THAT(single, HasSubstr("t6 type3 [4,16,8,8] (1024,1,128,16)"));
-  const std::string wide = make_conv_graph(*api_, target(), task_of(ConvRole::wide, 5), ConvForm::whole).text;
+  const std::string wide = make_conv_graph(*api_, target(), small_task(ConvRole::wide, 5), ConvForm::whole).text;
   EXPECT_THAT(wide, HasSubstr("t1 type3 [4,16,8,8] (1024,1,128,16)"));
   EXPECT_THAT(wide, HasSubstr("t2 type3 [80,16,3,3] (144,1,48,16)"));
   EXPECT_THAT(wide, HasSubstr("t6 type3 [4,80,8,8] (5120,1,640,80)"));
-  const std::string sliced = make_conv_graph(*api_, target(), task_of(ConvRole::wide, 5), ConvForm::sliced).text;
+  const std::string sliced = make_conv_graph(*api_, target(), small_task(ConvRole::wide, 5), ConvForm::sliced).text;
   EXPECT_THAT(sliced, HasSubstr("t6 type3 [4,16,8,8] (5120,1,640,80)"));
-  const std::string shared = make_conv_graph(*api_, target(), task_of(ConvRole::shared, 5), ConvForm::whole).text;
+  const std::string shared = make_conv_graph(*api_, target(), small_task(ConvRole::shared, 5), ConvForm::whole).text;
   EXPECT_THAT(shared, HasSubstr("t1 type3 [4,16,8,8,5] (5120,1,640,80,16)"));  // [N,H,W,P,C]
   EXPECT_THAT(shared, HasSubstr("t2 type3 [16,16,3,3,1] (144,1,48,16,16)"));
   EXPECT_THAT(shared, HasSubstr("t6 type3 [4,16,8,8,5] (5120,1,640,80,16)"));
@@ -120,7 +109,7 @@ TEST_F(Deviceless, GraphsHaveTheLayoutsOfTheContract) {
 
 TEST_F(Deviceless, EpiloguesAreWrittenOutInOrder) {
   // add, multiply, max, min, add, subtract: bias, scale, clamp, explicit rounding.
-  ConvTask task = task_of(ConvRole::single, 1);
+  ConvTask task = small_task(ConvRole::single, 1);
   const auto operations = [&] {
     const std::string text = make_conv_graph(*api_, target(), task, ConvForm::whole).text;
     std::string all;
@@ -140,26 +129,26 @@ TEST_F(Deviceless, EpiloguesAreWrittenOutInOrder) {
 }
 
 TEST_F(Deviceless, RefusalsAreNamed) {
-  ConvTask task = task_of(ConvRole::shared, 2);
+  ConvTask task = small_task(ConvRole::shared, 2);
   task.geometry.spread_h = 2;
   EXPECT_THAT(graph_refusal(task, ConvForm::whole), HasSubstr("transposed"));
-  task = task_of(ConvRole::shared, 2);
+  task = small_task(ConvRole::shared, 2);
   task.geometry.groups = 16;
   task.filter.c = 1;
   EXPECT_THAT(graph_refusal(task, ConvForm::whole), HasSubstr("depthwise"));
-  task = task_of(ConvRole::wide, 2);
+  task = small_task(ConvRole::wide, 2);
   task.geometry.groups = 2;
   task.filter.c = 8;
   EXPECT_THAT(graph_refusal(task, ConvForm::whole), HasSubstr("grouped"));
   EXPECT_EQ(graph_refusal(task, ConvForm::sliced), "");
-  task = task_of(ConvRole::shared, 2);
+  task = small_task(ConvRole::shared, 2);
   EXPECT_THAT(graph_refusal(task, ConvForm::sliced), HasSubstr("sliced"));
   task.images = std::int64_t{1} << 20;
   EXPECT_THAT(graph_refusal(task, ConvForm::whole), HasSubstr("2^31"));
 }
 
 TEST(HalfForms, AreOfferedInsideTheirBoundAlone) {
-  ConvTask task = task_of(ConvRole::wide, 2);  // 144 taps
+  ConvTask task = small_task(ConvRole::wide, 2);  // 144 taps
   const std::vector<ConvForm> all = {ConvForm::whole, ConvForm::sliced, ConvForm::whole.in_half(),
                                      ConvForm::sliced.in_half()};
   EXPECT_EQ(forms_of(task, 8), all);
@@ -173,7 +162,7 @@ TEST(HalfForms, AreOfferedInsideTheirBoundAlone) {
 
 TEST_F(Deviceless, HalfFormsPlanWithTheSameEpilogue) {
   for (const auto& [role, candidates] : {std::pair{ConvRole::single, 1}, {ConvRole::wide, 5}, {ConvRole::shared, 3}}) {
-    const ConvTask task = task_of(role, candidates);
+    const ConvTask task = small_task(role, candidates);
     const std::string text = make_conv_graph(*api_, target(), task, ConvForm::whole.in_half()).text;
     EXPECT_THAT(text, HasSubstr("t1 type2 "));
     EXPECT_THAT(text, HasSubstr("t2 type2 "));
@@ -189,7 +178,7 @@ TEST_F(Deviceless, HalvesPlanOnEveryArchitecture) {
   for (const auto& [role, candidates] :
        {std::pair{ConvRole::single, 1}, {ConvRole::wide, 33}, {ConvRole::shared, 32}}) {
     for (const bool fused : {false, true}) {
-      ConvTask task = task_of(role, candidates);
+      ConvTask task = small_task(role, candidates);
       task.half = true;
       task.epilogue.high = 65504;
       if (fused) task.epilogue.addition = FusedAddition{1, 0.5f, 0, 6};
@@ -211,12 +200,12 @@ TEST_F(Deviceless, HalvesPlanOnEveryArchitecture) {
 }
 
 TEST_F(Deviceless, TunersHaveMoreThanTheHeuristicsToChooseFrom) {
-  const auto choices = engine_choices(*api_, target(), task_of(ConvRole::wide, 32), ConvForm::whole);
+  const auto choices = engine_choices(*api_, target(), small_task(ConvRole::wide, 32), ConvForm::whole);
   ASSERT_FALSE(choices.empty());
   EXPECT_THAT(choices.front(), Not(HasSubstr("knob"))) << "the heuristics come first";
   EXPECT_THAT(choices, testing::Contains(HasSubstr("knob")));
   EXPECT_EQ(std::set<std::string>(choices.begin(), choices.end()).size(), choices.size());
-  EXPECT_TRUE(all_plans(*api_, target(), task_of(ConvRole::wide, 32), ConvForm::whole, 8).empty());
+  EXPECT_TRUE(all_plans(*api_, target(), small_task(ConvRole::wide, 32), ConvForm::whole, 8).empty());
 }
 
 /// What ConvPlan::json counts on: asked for nothing, cuDNN tells the length.
@@ -238,7 +227,7 @@ TEST_F(Deviceless, BadDescriptionsAreRefusedInCudnnsWords) {
 TEST_F(Deviceless, TransposedConvolutionsPlanByPhases) {
   for (const auto& [role, candidates] : {std::pair{ConvRole::single, 1}, {ConvRole::wide, 5}, {ConvRole::shared, 3}}) {
     for (const bool flat : {true, false}) {  // a signal of stride 2, an image of stride 2 both ways
-      ConvTask task = task_of(role, candidates);
+      ConvTask task = small_task(role, candidates);
       task.in = {8, flat ? 1 : 8, 16};
       task.out = {16, flat ? 1 : 16, 16};
       task.filter = {16, 4, flat ? 1 : 4, 16};
