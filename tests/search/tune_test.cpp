@@ -319,6 +319,7 @@ TEST(Tune, AGateOfTestImagesIsJudgedOnThoseImages) {
   for (std::size_t i = 0; i < 30; ++i) {
     const auto image = static_cast<std::size_t>(r.splits.gate[i]);
     EXPECT_EQ(r.tuned.gate.predicted[i], usual.tuned.test.predicted[image]) << i;
+    EXPECT_EQ(r.gate_labels[i], r.float_gate.predicted[i]) << i;
   }
   EXPECT_THAT(contents(folder / "test/splits.json"), HasSubstr("\"gate_of_test\""));
 }
