@@ -28,7 +28,7 @@ class PreparedConv {
  public:
   virtual ~PreparedConv() = default;
   virtual std::size_t workspace_bytes() const = 0;
-  /// Runs on the vendor's tensor-core engines; false: the plain kernel.
+  /// Runs on an engine made for such tasks, the vendor's or our own; false: the plain kernel.
   virtual bool vendor() const = 0;
   virtual const std::string& description() const = 0;  ///< what was chosen and why, for the log
 };

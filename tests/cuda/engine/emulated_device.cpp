@@ -13,7 +13,7 @@
 
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/random123.hpp"
-#include "qnudge/cuda/plain_task.hpp"
+#include "qnudge/cuda/depthwise_task.hpp"
 #include "qnudge/kernels/team.hpp"
 
 namespace qnudge::cuda::test {
@@ -23,10 +23,25 @@ bool is_aligned(const void* p, std::int64_t bytes) {
   return reinterpret_cast<std::uintptr_t>(p) % static_cast<std::uintptr_t>(bytes) == 0;
 }
 
+/// All threads of all blocks, the last first.
+void run_depthwise(const ConvTask& task, const ConvPointers& at) {
+  const DepthwiseTable table = depthwise_table(task, at);
+  for (std::int64_t i = 0; i < table.size(); ++i) table(i);
+  with_depthwise_conv(task, at, [&](const auto& op) {
+    for (std::int64_t block = op.tiles.blocks(); block-- > 0;) {
+      for (std::int32_t thread = 0; thread < DepthwiseTiles::kThreads; ++thread) {
+        op(static_cast<std::int32_t>(block), thread);
+      }
+    }
+  });
+}
+
 class EmulatedConv : public PreparedConv {
  public:
   EmulatedConv(const ConvTask& task, bool vendor) : task_(task), vendor_(vendor) {}
-  std::size_t workspace_bytes() const override { return 64; }
+  std::size_t workspace_bytes() const override {
+    return depthwise_lanes(task_) != 0 ? depthwise_table_bytes(task_) : 64;
+  }
   bool vendor() const override { return vendor_; }
   const std::string& description() const override { return description_; }
 
@@ -36,6 +51,7 @@ class EmulatedConv : public PreparedConv {
     EXPECT_TRUE(is_aligned(at.y, alignment_of(task_.filter.k * output_bytes(task_)))) << task_text(task_);
     EXPECT_TRUE(is_aligned(at.residual, alignment_of(task_.filter.k * operand_bytes(task_)))) << task_text(task_);
     std::memset(at.workspace, 0x5a, workspace_bytes());
+    if (depthwise_lanes(task_) != 0) return run_depthwise(task_, at);
     with_plain_conv(task_, at, [&](const auto& op) {
       for (std::int64_t i = 0; i < output_elements(task_); ++i) op(i);
     });
