@@ -41,6 +41,7 @@ void launch(const PlainByteProduct& op, std::int64_t count, cudaStream_t stream)
 void launch(const SumTaps& command, cudaStream_t stream);
 void launch(const SumErrors& command, cudaStream_t stream);
 void launch(const Score& command, cudaStream_t stream);
+void launch(const Evaluate& command, cudaStream_t stream);
 void launch(const Rank& command, cudaStream_t stream);
 void launch(const EndGeneration& command, cudaStream_t stream);
 void launch(const EndChannels& command, cudaStream_t stream);
