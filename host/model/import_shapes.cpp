@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "importer.hpp"
+#include "qnudge/model/functions.hpp"
 #include "refusal.hpp"
 
 namespace qnudge {
@@ -81,7 +82,7 @@ bool keeps_batch(const Builder& b, const std::vector<std::int64_t>& target, std:
 }  // namespace
 
 Value import_relu(Builder& b, NodeView& view) {
-  return add_table(b, view, bounded_by({.low = 0}));
+  return add_table(b, view, relu_function());
 }
 
 Value import_sigmoid(Builder& b, NodeView& view) {
@@ -93,8 +94,8 @@ Value import_clip(Builder& b, NodeView& view) {
   const float low = read_bound(view, 1, -kLargest, "lower bounds");
   const float high = read_bound(view, 2, kLargest, "upper bounds");
   check(low <= high, "its lower bound {} is above its upper bound {}", low, high);
-  if (low == 0 && high >= kNoBound) return add_table(b, view, bounded_by({.low = 0}));
-  return add_table(b, view, bounded_by({low + 0.0f, high + 0.0f}));  // + 0: no negative zero
+  if (low == 0 && high >= kNoBound) return add_table(b, view, relu_function());
+  return add_table(b, view, clip_function(low + 0.0f, high + 0.0f));  // + 0: no negative zero
 }
 
 Value import_add(Builder& b, NodeView& view) {

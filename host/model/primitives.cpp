@@ -26,7 +26,7 @@ Shape shape_of(const Node& node, std::span<const Shape> inputs) {
   return node.inputs.empty() ? node.shape : model_facet(node).shape(node, inputs);
 }
 
-std::optional<Interval> bounds_of(const Node& node) {
+std::optional<ScalarFunction::Bounds> bounds_of(const Node& node) {
   const auto bounds = model_facet(node).bounds;
   return bounds == nullptr ? std::nullopt : bounds(node);
 }

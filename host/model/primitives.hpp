@@ -20,7 +20,7 @@ struct ModelFacet {
   void (*fingerprint)(const Node&, Fingerprint&);
   /// Completes `out`, which has its name, inputs and output; null for an input.
   void (*write)(const Node&, FloatWriter&, onnx::NodeProto& out);
-  std::optional<Interval> (*bounds)(const Node&) = nullptr;  ///< see bounds_of; null: never
+  std::optional<ScalarFunction::Bounds> (*bounds)(const Node&) = nullptr;  ///< see bounds_of; null: never
   bool (*flattens)(const Node&) = nullptr;  ///< ONNX sees [N, features] whatever the inputs are; null: never
 };
 

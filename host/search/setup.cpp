@@ -89,7 +89,7 @@ std::shared_ptr<const TargetValues> compute_targets(const Config& config, const 
   std::vector<std::vector<std::int32_t>> positions(network.layers.size());
   for (std::size_t l = 0; l < network.layers.size(); ++l) {
     const Shape& out = network.layers[l].out;
-    const int layer = static_cast<int>(l), source = target_source(network, graph, layer);
+    const int layer = static_cast<int>(l), source = target_source(network, layer);
     table.exponents.push_back(target_exponent(static_cast<double>(ranges[static_cast<std::size_t>(source)])));
     positions[l] = draw_positions(config.seed, layer, out, table.images, table.per_image);
     observe.samples.push_back(

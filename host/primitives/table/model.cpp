@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "host/model/primitives.hpp"
 #include "qnudge/core/error.hpp"
+#include "qnudge/model/functions.hpp"
 
 namespace qnudge {
 namespace {
@@ -9,14 +10,13 @@ const ScalarFunction& function_of(const Node& node) {
   return std::get<FloatTable>(node.what).function;
 }
 
-std::optional<Interval> interval(const Node& node) {
-  return bounds_of(function_of(node));
+std::optional<ScalarFunction::Bounds> bounds(const Node& node) {
+  return function_of(node).bounds();
 }
 
 std::string_view kind(const Node& node) {
-  const auto bounds = interval(node);
-  if (bounds == Interval{.low = 0}) return "relu";
-  if (bounds) return "clip";
+  if (function_of(node) == relu_function()) return "relu";
+  if (bounds(node)) return "clip";
   return function_of(node) == sigmoid_function() ? "sigmoid" : "table";
 }
 
@@ -25,20 +25,20 @@ Shape shape(const Node&, std::span<const Shape> inputs) {
 }
 
 void fingerprint(const Node& node, Fingerprint& hash) {
-  for (const ScalarFunction::Step& step : function_of(node).steps) {
-    const auto code = static_cast<std::int64_t>(step.code);
-    hash.add_values(std::span(&code, 1));
-    hash.add_values(std::span<const float>(step.values));
+  for (const ScalarFunction::Step& step : function_of(node).steps()) {
+    const std::int64_t integers[] = {static_cast<std::int64_t>(step.op), step.a, step.b};
+    hash.add_values(std::span<const std::int64_t>(integers));
+    hash.add_values(std::span(&step.constant, 1));
   }
 }
 
 void write(const Node& node, FloatWriter& to, onnx::NodeProto& out) {
-  const auto bounds = interval(node);
-  if (bounds == Interval{.low = 0}) return out.set_op_type("Relu");
-  if (bounds) {
+  if (function_of(node) == relu_function()) return out.set_op_type("Relu");
+  if (const auto limits = bounds(node)) {
+    const float low = static_cast<float>(limits->low), high = static_cast<float>(limits->high);
     out.set_op_type("Clip");
-    out.add_input(to.initializer(node.name + ".low", {}, std::span(&bounds->low, 1)));
-    out.add_input(to.initializer(node.name + ".high", {}, std::span(&bounds->high, 1)));
+    out.add_input(to.initializer(node.name + ".low", {}, std::span(&low, 1)));
+    out.add_input(to.initializer(node.name + ".high", {}, std::span(&high, 1)));
     return;
   }
   require(function_of(node) == sigmoid_function(), ErrorKind::internal, "node '{}': no ONNX spelling of its function",
@@ -49,6 +49,6 @@ void write(const Node& node, FloatWriter& to, onnx::NodeProto& out) {
 }  // namespace
 
 const ModelFacet model_facets::table = {
-    .kind = kind, .shape = shape, .fingerprint = fingerprint, .write = write, .bounds = interval};
+    .kind = kind, .shape = shape, .fingerprint = fingerprint, .write = write, .bounds = bounds};
 
 }  // namespace qnudge

@@ -41,8 +41,8 @@ std::string_view kind_of(const Node& node);
 /// move the one that the node states. Throws Error(kind internal) where the inputs do not go together.
 Shape shape_of(const Node& node, std::span<const Shape> inputs);
 
-/// The interval of a node that does nothing but bound its input (Relu, Clip).
-std::optional<Interval> bounds_of(const Node& node);
+/// The bounds of a node that does nothing but bound its input (Relu, Clip).
+std::optional<ScalarFunction::Bounds> bounds_of(const Node& node);
 
 /// Readers of each node, in ascending order.
 std::vector<std::vector<int>> consumers(const Graph& graph);

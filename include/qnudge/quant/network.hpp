@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -161,6 +163,9 @@ std::vector<Half> half_filter(const Layer& layer, const LayerParams& params);
 
 /// What a node does, in one word: "conv", "clamp", "max_pool", ...
 std::string_view kind_of(const IntNode& node);
+
+/// Of a node that is the sum of its two inputs within bounds, clamp(rint(a * m[0] + b * m[1]), low, high): m.
+std::optional<std::array<float, 2>> sum_multipliers(const IntNode& node);
 
 /// Smallest and largest code of a tensor.
 struct CodeBounds {
