@@ -10,6 +10,8 @@ std::string_view kind(const Node&) {
 }
 
 Shape shape(const Node& node, std::span<const Shape> inputs) {
+  require(std::get<FloatCombine>(node.what).kind == CombineKind::add, ErrorKind::internal,
+          "node '{}': combines otherwise than by addition", node.name);
   require(inputs.size() == 2 && inputs[0] == inputs[1], ErrorKind::internal, "node '{}': its inputs differ in shape",
           node.name);
   return inputs[0];

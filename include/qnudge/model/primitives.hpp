@@ -4,6 +4,7 @@
 #include <variant>
 #include <vector>
 
+#include "qnudge/model/combine_kind.hpp"
 #include "qnudge/model/element_map.hpp"
 #include "qnudge/model/geometry.hpp"
 #include "qnudge/model/scalar_function.hpp"
@@ -35,9 +36,7 @@ struct FloatTable {
   ScalarFunction function;
 };
 
-enum class CombineKind { add };
-
-/// combine: an operation on two tensors, element by element.
+/// combine: an operation on two tensors, element by element. What exists of it so far is the addition of equal shapes.
 struct FloatCombine {
   CombineKind kind = CombineKind::add;
 };
