@@ -79,7 +79,7 @@ void refine_exponents(IntNetwork& network, const Dataset& train, const Indices& 
 }
 
 /// One more pass over the calibration images for what descent, channel and gram fit.
-std::shared_ptr<const TargetValues> compute_targets(const Config& config, const IntNetwork& network, const Graph& graph,
+std::shared_ptr<const TargetValues> compute_targets(const Config& config, const IntNetwork& network,
                                                     const Ranges& ranges, const SampleReader& calibration,
                                                     const FloatPass& float_pass, TargetTable& table) {
   table.images = config.data.calibration;
@@ -130,8 +130,8 @@ Computed compute_reference(const Config& config, IntNetwork& network, const Grap
   reference.test = float_set(shared, graph.fingerprint, network, test, splits.test, float_pass, false);
   if (!splits.threshold.empty()) reference.threshold = float_set(network, test, splits.threshold, float_pass, false);
   if (with_targets) {
-    computed.targets = compute_targets(config, network, graph, ranges, reader_of(train, splits.calibration), float_pass,
-                                       reference.targets);
+    computed.targets =
+        compute_targets(config, network, ranges, reader_of(train, splits.calibration), float_pass, reference.targets);
   }
   return computed;
 }

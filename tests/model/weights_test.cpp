@@ -71,9 +71,9 @@ TEST(Conv, AutoPad) {
     return import(model).nodes[1];
   };
   // Height: 4 outputs need (4 - 1) * 2 + 4 - 7 = 3 more; width: 3 outputs need (3 - 1) * 2 + 3 - 6 = 1 more.
-  EXPECT_EQ(window("SAME_UPPER").conv.window, (Window{4, 3, 2, 2, 1, 1, 1, 0, 2, 1}));
-  EXPECT_EQ(window("SAME_LOWER").conv.window, (Window{4, 3, 2, 2, 1, 1, 2, 1, 1, 0}));
-  EXPECT_EQ(window("VALID").conv.window, (Window{4, 3, 2, 2}));
+  EXPECT_EQ(layer_of(window("SAME_UPPER")).conv.window, (Window{4, 3, 2, 2, 1, 1, 1, 0, 2, 1}));
+  EXPECT_EQ(layer_of(window("SAME_LOWER")).conv.window, (Window{4, 3, 2, 2, 1, 1, 2, 1, 1, 0}));
+  EXPECT_EQ(layer_of(window("VALID")).conv.window, (Window{4, 3, 2, 2}));
   EXPECT_EQ(window("SAME_UPPER").shape, (Shape{4, 3, 1}));
   EXPECT_EQ(window("VALID").shape, (Shape{2, 2, 1}));
 }
@@ -173,11 +173,11 @@ TEST(Gemm, AlphaBetaAndEveryFormOfBias) {
     set(set(set(model.node("Gemm", {"f", "w", "c"}, "y"), "transB", 1), "alpha", 0.5f), "beta", 2.0f);
     return import(model.output("y")).nodes[2];
   };
-  EXPECT_THAT(bias({2}, {1, 2}).bias, ElementsAre(2, 4));
-  EXPECT_THAT(bias({1, 2}, {1, 2}).bias, ElementsAre(2, 4));
-  EXPECT_THAT(bias({}, {3}).bias, ElementsAre(6, 6));
-  EXPECT_THAT(bias({1}, {3}).bias, ElementsAre(6, 6));
-  EXPECT_EQ(bias({1}, {3}).weights[1], 1.5f);
+  EXPECT_THAT(layer_of(bias({2}, {1, 2})).bias, ElementsAre(2, 4));
+  EXPECT_THAT(layer_of(bias({1, 2}, {1, 2})).bias, ElementsAre(2, 4));
+  EXPECT_THAT(layer_of(bias({}, {3})).bias, ElementsAre(6, 6));
+  EXPECT_THAT(layer_of(bias({1}, {3})).bias, ElementsAre(6, 6));
+  EXPECT_EQ(layer_of(bias({1}, {3})).weights[1], 1.5f);
 }
 
 TEST(MatMul, TheAdditionBehindItIsItsBias) {

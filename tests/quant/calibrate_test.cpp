@@ -85,7 +85,7 @@ TEST(Calibrate, LowersExponentsWhereTheSquaredErrorSaysSo) {
   EXPECT_EQ(network.nodes[1].exponent, before[1] - 3);
   EXPECT_EQ(network.nodes[0].exponent, before[0]);
   // What follows from exponents follows: the pool's multiplier grew by the lost bits.
-  EXPECT_EQ(network.nodes.back().multiplier,
+  EXPECT_EQ(window_of(network.nodes.back()).multiplier,
             std::ldexp(1.0f, network.nodes[network.nodes.size() - 2].exponent - network.nodes.back().exponent));
   EXPECT_THROW(choose_exponents(network, std::vector<GridErrors>(1)), Error);
 }
@@ -141,14 +141,14 @@ TEST(Calibrate, SigmoidTable) {
     calibrate(network, {1.0f, range, 1.0f, 1.0f});
     const IntNode& lookup = network.at(2);
     EXPECT_EQ(lookup.exponent, -7);
-    ASSERT_EQ(lookup.table.size(), 256u);
+    ASSERT_EQ(table_of(lookup).codes.size(), 256u);
     for (int code = -128; code < 128; ++code) {
       const double exact = 128.0 / (1.0 + std::exp(-std::ldexp(code, network.at(1).exponent)));
-      const int got = lookup.table[static_cast<std::size_t>(code + 128)];
+      const int got = table_of(lookup).codes[static_cast<std::size_t>(code + 128)];
       EXPECT_NEAR(got, std::min(exact, 127.0), 0.501) << code << " at range " << range;
       EXPECT_GE(got, 0);
     }
-    EXPECT_EQ(lookup.table[128], 64);
+    EXPECT_EQ(table_of(lookup).codes[128], 64);
   }
 }
 
