@@ -7,21 +7,31 @@
 namespace qnudge {
 namespace {
 
-/// Copies a box of elements of `size` bytes.
-void copy_box(std::span<const ElementMap::Axis> axes, std::int64_t size, const std::byte* x, std::byte* y) {
-  const ElementMap::Axis outer = axes.front();
-  const bool innermost = axes.size() == 1;
-  if (innermost && outer.from == 1 && outer.to == 1) {
-    std::memcpy(y, x, static_cast<std::size_t>(outer.extent * size));
+/// Copies runs of `bytes` bytes that lie along `axes`, whose elements have `size` bytes.
+void copy_runs(std::span<const ElementMap::Axis> axes, std::int64_t size, std::size_t bytes, const std::byte* x,
+               std::byte* y) {
+  if (axes.empty()) {
+    std::memcpy(y, x, bytes);
     return;
   }
+  const ElementMap::Axis outer = axes.front();
   for (std::int64_t i = 0; i < outer.extent; ++i, x += outer.from * size, y += outer.to * size) {
-    if (innermost) {
-      std::memcpy(y, x, static_cast<std::size_t>(size));
+    if (axes.size() == 1) {
+      std::memcpy(y, x, bytes);
     } else {
-      copy_box(axes.subspan(1), size, x, y);
+      copy_runs(axes.subspan(1), size, bytes, x, y);
     }
   }
+}
+
+void copy_box(const ElementMap::Box& box, std::int64_t size, const std::byte* x, std::byte* y) {
+  std::span<const ElementMap::Axis> axes = box.axes;
+  std::int64_t run = 1;  // elements next to each other
+  if (!axes.empty() && axes.back().from == 1 && axes.back().to == 1) {
+    run = axes.back().extent;
+    axes = axes.first(axes.size() - 1);
+  }
+  copy_runs(axes, size, static_cast<std::size_t>(run * size), x + box.from * size, y + box.to * size);
 }
 
 /// Runs a map over the samples of a tile.
@@ -36,8 +46,7 @@ class MapRun {
     for (std::int64_t n = 0; n < images_; ++n, y += out_.size() * size_) {
       for (const ElementMap::Box& box : map_.boxes) {
         const auto which = static_cast<std::size_t>(box.input);
-        const std::byte* const x = input(which) + (n * in_[which].size() + box.from) * size_;
-        copy_box(box.axes, size_, x, y + box.to * size_);
+        copy_box(box, size_, input(which) + n * in_[which].size() * size_, y);
       }
     }
   }
