@@ -8,7 +8,7 @@
 #include "qnudge/kernels/divisor.hpp"
 #include "qnudge/kernels/elementwise.hpp"
 #include "qnudge/kernels/unspread.hpp"
-#include "qnudge/model/graph.hpp"
+#include "qnudge/model/geometry.hpp"
 
 /// Element rules for tensors [N, H, W, P, C] that hold P candidates between width and channels. A tensor that all
 /// candidates share is [N, H, W, C]. Pooling, clamping and tables need no rule of their own: P * C are their channels.

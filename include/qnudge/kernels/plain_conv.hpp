@@ -8,7 +8,7 @@
 #include "qnudge/kernels/activation.hpp"
 #include "qnudge/kernels/conv_code.hpp"
 #include "qnudge/kernels/unspread.hpp"
-#include "qnudge/model/graph.hpp"
+#include "qnudge/model/geometry.hpp"
 
 namespace qnudge {
 
