@@ -21,6 +21,7 @@ Progress::Options progress_options(const RunContext& run, const OutputOptions& o
   const IntNetwork network = lower(*run.graph, batch_norm_mode(config.quant));
   return {.fitness = population_options(config).fitness,
           .images = config.data.fitness,
+          .offspring = config.search.offspring,
           .by_channel = config.search.strategy == "channel" || config.search.strategy == "gram",
           .leaky = config.protocol == "paper",
           .show = !output.quiet,
