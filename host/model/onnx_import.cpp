@@ -124,7 +124,7 @@ void Importer::report(int index, std::string reason) {
     }
   }
   std::ranges::sort(readers);
-  readers.erase(std::ranges::unique(readers).begin(), readers.end());
+  readers.erase(std::unique(readers.begin(), readers.end()), readers.end());
   Unsupported& entry = unsupported_.emplace_back();
   entry.node = model_.names[static_cast<std::size_t>(index)];
   entry.op_type = printable(proto.op_type());
