@@ -15,9 +15,7 @@ TuneResult tune(const TuneRequest& request, TuneObserver& observer) {
 }
 
 Sensitivity analyse_sensitivity(const TuneRequest& request, TuneObserver& observer) {
-  TuneRun run(request, observer);
-  run.prepare();
-  return run.analyse();
+  return TuneRun(request, observer).analyse();
 }
 
 }  // namespace qnudge
