@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "calibration_notes.hpp"
 #include "judgement.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/files.hpp"
@@ -76,7 +77,11 @@ void TuneRun::prepare() {
   session_ = request_.backend->open(network);
 
   const Splits& splits = prepared_.splits;
-  calibration_ = session_->upload(make_image_set(network, *request_.train, splits.calibration, nullptr));
+  {
+    const ImageSet calibration = make_image_set(network, *request_.train, splits.calibration, nullptr);
+    for (const std::string& text : calibration_notes(network, calibration, is_series(*request_.train))) note(text);
+    calibration_ = session_->upload(calibration);
+  }
   fitness_ = session_->upload(make_image_set(network, fitness_data(), splits.fitness, &reference.fitness));
   gate_ = session_->upload(make_image_set(network, gate_data(), splits.gate, &reference.gate));
   test_.emplace(network, *session_, *request_.test, splits.test);
