@@ -30,7 +30,7 @@ int run_sensitivity(const RunOptions& options, Terminal& terminal, const OutputO
   RunContext run = load_run(options);
   announce(run);
   Sensitivity sensitivity;
-  observe(run, terminal, output, OnSignal::end_process,
+  observe(run, terminal, output, nullptr,
           [&](TuneObserver& observer) { sensitivity = analyse_sensitivity(run.request, observer); });
   const Config& config = run.request.config;
   if (output.json) {

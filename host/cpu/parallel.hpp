@@ -7,16 +7,25 @@
 #include <exception>
 #include <utility>
 
+#include "qnudge/core/stop.hpp"
+
 namespace qnudge {
 
+/// Throws Error(kind device) where a team of so many threads would not fit: OpenMP ends the program then.
+void prepare_team(int threads);
+
 /// body(thread, i) for every i in [0, count) on `threads` threads, one barrier at the end. The first exception thrown
-/// by any of them is rethrown here (OpenMP itself lets none escape).
+/// by any of them is rethrown here (OpenMP itself lets none escape). Every i is a stop_point of the calling thread.
 template <class Body>
 void parallel_for(int threads, std::int64_t count, const Body& body) {
+  prepare_team(threads);
   std::exception_ptr failure;
+  const StopFlag* const stop = StopScope::current();
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
   for (std::int64_t i = 0; i < count; ++i) {
     try {
+      const StopScope scope(stop);
+      stop_point();
       body(omp_get_thread_num(), i);
     } catch (...) {
 #pragma omp critical(qnudge_parallel_failure)

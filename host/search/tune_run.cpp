@@ -14,6 +14,8 @@
 namespace qnudge {
 namespace {
 
+constexpr const char* kReferenceFile = "reference.bin";
+
 /// Indices into the training files, or the test files where the key says so, for tools that are to see the same images.
 std::string splits_json(const Splits& splits) {
   const nlohmann::ordered_json json{{"calibration", splits.calibration},
@@ -60,7 +62,7 @@ void TuneRun::prepare() {
   open_folder();
   observer_.stage("reference");
   prepared_ = prepare_network(config(), *request_.graph, *request_.train, *request_.test, request_.float_pass,
-                              folder_.file("reference.bin"), request_.shared);
+                              folder_.file(kReferenceFile), request_.shared);
   const Reference& reference = prepared_.reference;
   const RunIdentity identity{request_.graph->fingerprint,
                              Fingerprint().add(request_.train->fingerprint()).add(request_.test->fingerprint()).hex(),
@@ -243,7 +245,11 @@ void TuneRun::write_progress(const std::string& stage) {
   write_file_atomically(folder_.file("progress.json"), progress.dump(2) + "\n");
 }
 
-void TuneRun::leave_interrupted() {
+void TuneRun::leave_interrupted() const {
+  const bool has_checkpoint = std::filesystem::exists(folder_.checkpoint());
+  require(has_checkpoint, ErrorKind::interrupted, "interrupted before the search; {}, the same command begins it anew",
+          std::filesystem::exists(folder_.file(kReferenceFile)) ? "but for the float reference nothing is saved"
+                                                                : "nothing is saved yet");
   fail(ErrorKind::interrupted, "interrupted after {} of {} layers{}; everything is saved, go on with --resume --out {}",
        state_.position, state_.order.entries.size(),
        state_.population ? fmt::format(" and {} generations", state_.population->generation) : "",
