@@ -39,6 +39,7 @@ class TuneRun {
   bool interrupted() const { return *request_.stop; }
 
   void open_folder();
+  bool wants_bias() const;
   StartPoint make_start();        ///< nearest, bias, start
   std::string start_key() const;  ///< fingerprint of all that decides it
   Sensitivity measure_order();    ///< by sensitivity
