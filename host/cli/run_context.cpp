@@ -5,6 +5,7 @@
 
 #include "qnudge/cli/backends.hpp"
 #include "qnudge/cli/progress.hpp"
+#include "qnudge/core/error.hpp"
 #include "qnudge/core/files.hpp"
 #include "qnudge/report/format.hpp"
 #include "qnudge/report/html_page.hpp"

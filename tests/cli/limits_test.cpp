@@ -47,6 +47,19 @@ void expect_same(const fs::path& run, const fs::path& whole) {
   }
 }
 
+/// Waits until the child has a handler for `signal`, or has ended.
+void wait_until_caught(pid_t child, int signal) {
+  for (int i = 0; i < 5000; ++i) {
+    std::ifstream status(fmt::format("/proc/{}/status", child));
+    for (std::string line; std::getline(status, line);) {
+      if (line.starts_with("State:") && line.find('Z') != std::string::npos) return;
+      if (line.starts_with("SigCgt:") && (std::stoull(line.substr(7), nullptr, 16) >> (signal - 1) & 1) != 0) return;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  ADD_FAILURE() << "signal " << signal << " has no handler";
+}
+
 class Signals : public testing::TestWithParam<int> {};
 
 TEST_P(Signals, StopARunAtAnyInstantAndLoseNothing) {
@@ -60,7 +73,8 @@ TEST_P(Signals, StopARunAtAnyInstantAndLoseNothing) {
     for (int attempt = 0; attempt < 12; ++attempt) {
       const bool resume = fs::exists(disk / "run/checkpoint.bin");
       const pid_t child = test::start(tune_command(disk, "run", resume, strategy));
-      std::this_thread::sleep_for(std::chrono::microseconds(20'000 + random() % static_cast<unsigned>(duration)));
+      wait_until_caught(child, GetParam());
+      std::this_thread::sleep_for(std::chrono::microseconds(random() % static_cast<unsigned>(duration)));
       ::kill(child, GetParam());
       const auto asked = Clock::now();
       const int code = test::wait_for(child);
@@ -132,7 +146,9 @@ TEST(Limits, TooLittleAddressSpaceIsASentence) {
       const std::string said = contents(disk / "said");
       if (said.find("shared librar") != std::string::npos) continue;  // the program did not even begin
       EXPECT_THAT(code, AnyOf(Eq(0), Eq(4))) << mib << " MiB, " << threads << " threads: " << said;
-      if (code == 4) EXPECT_THAT(said, AnyOf(HasSubstr("out of memory"), HasSubstr("no more threads")));
+      if (code == 4) {
+        EXPECT_THAT(said, AnyOf(HasSubstr("out of memory"), HasSubstr("no more threads")));
+      }
       refused += code == 4;
       done += code == 0;
     }
