@@ -138,7 +138,7 @@ TEST(Limits, TooLittleAddressSpaceIsASentence) {
   const test::DiskProblem disk;
   int refused = 0, done = 0;
   for (const int threads : {1, 2, 8}) {
-    for (int mib = 120; mib <= 720; mib += 40) {
+    for (int mib = 120; mib <= 720; mib += 100) {
       fs::remove_all(disk / "run");
       const int code = limited(disk, fmt::format("ulimit -v {}", mib * 1024),
                                {"tune", disk.config(), "-q", "--out", disk.path("run"), "--threads",

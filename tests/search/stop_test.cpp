@@ -106,7 +106,7 @@ TEST_P(StopAtEveryEvent, IsAnsweredThereAndEndsInTheSameBytes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Recipes, StopAtEveryEvent, testing::ValuesIn(kRecipes),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& of) { return std::string(of.param.name); });
 
 /// Sets the flag at the n-th sample that is read, and counts on.
 class CountedDataset : public Dataset {
