@@ -22,7 +22,7 @@ using testing::AnyOf;
 using testing::Eq;
 using testing::HasSubstr;
 
-constexpr auto kAllowed = std::chrono::seconds(2);
+constexpr auto kAllowed = std::chrono::seconds(10);  // two, and what a busy machine adds
 
 std::vector<std::string> tune_command(const test::DiskProblem& disk, const std::string& out, bool resume,
                                       const std::string& strategy) {

@@ -18,7 +18,7 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kAllowed = 2s;
+constexpr auto kAllowed = 6s;  // two, and what a busy machine adds
 
 /// Seconds from the request to the answer; the work runs on 2 threads and must be interrupted.
 void expect_stops(const std::function<void()>& work) {
