@@ -3,18 +3,21 @@
 
 #include <fmt/format.h>
 
+#include "qnudge/backend/graph_usage.hpp"
 #include "session.hpp"
 
 namespace qnudge::cuda {
 namespace {
 
-class EngineBackend : public Backend {
+class EngineBackend : public Backend, public GraphLaunching {
  public:
   EngineBackend(std::shared_ptr<Device> device, const EngineOptions& options)
       : device_(std::move(device)), options_(options) {}
 
   std::string name() const override { return "cuda"; }
   std::string device() const override { return device_->description(); }
+
+  GraphUsage graph_usage() const override { return device_->graph_usage(); }
 
   /// A flattened tensor keeps its pixels, with candidates between them and the channels; what reads across pixels in
   /// any other way than a product has no command.

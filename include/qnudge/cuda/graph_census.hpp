@@ -36,6 +36,7 @@ struct GraphCensus {
   int depth = 0;                                 ///< of nested loops
   std::string problem;                           ///< why the host may be needed before the end; empty: it is not
 
+  std::map<std::string, std::int64_t> by_name() const;  ///< {"kernel": 31, "loop": 2}
   std::string text() const;  ///< "2 loops, 31 kernels, 1 memset"
 };
 
