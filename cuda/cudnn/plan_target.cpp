@@ -16,6 +16,10 @@ void PlanTarget::give_to_heuristics(Descriptor& heuristics) const {
   if (!present()) heuristics.set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, *description_);
 }
 
+void PlanTarget::give_to_engine(Descriptor& engine) const {
+  if (!present()) engine.set(CUDNN_ATTR_ENGINE_DEVICEPROP, *description_);
+}
+
 void PlanTarget::give_to_plan(Descriptor& plan) const {
   if (present()) {
     plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, handle_);

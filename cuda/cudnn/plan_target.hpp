@@ -20,6 +20,7 @@ class PlanTarget {
   bool present() const { return handle_ != nullptr; }
   void give_to_graph(Descriptor& graph) const;
   void give_to_heuristics(Descriptor& heuristics) const;
+  void give_to_engine(Descriptor& engine) const;
   void give_to_plan(Descriptor& plan) const;
 
  private:
