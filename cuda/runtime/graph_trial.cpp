@@ -3,14 +3,13 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <array>
 #include <chrono>
 #include <set>
 
 #include "check.hpp"
 #include "conv_operands.hpp"
-#include "cudnn_convs.hpp"
 #include "generation_graph.hpp"
+#include "plan_batch.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/cuda/devices.hpp"
 
@@ -49,13 +48,20 @@ class Trials {
   explicit Trials(const std::function<void(const GraphTrial&)>& seen)
       : device_(open_cuda_device({.streams = 1})),
         handles_(std::make_shared<CudnnHandles>(cudnn(), 1)),
-        target_(handles_->first()),
+        batch_(cudnn()),
         runner_(1),
         seen_(seen) {}
 
   std::vector<GraphTrial> run() {
-    for (const ConvTask& task : trial_tasks()) {
-      for (const ConvForm& form : forms_of(task, 4)) by_cudnn(task, form);
+    const std::vector<PlanRequest> requests = requested();
+    const std::vector<PlanOutcome> outcomes = batch_.compile(requests, Clock::time_point::max());
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      const auto& [task, form, choice] = requests[i];
+      if (const auto& plan = outcomes[i].plan) {
+        add(task, make_cudnn_conv(handles_, plan, task, form), choice_text(choice));
+      } else {
+        spdlog::info("{}, {}: {}", task_text(task), form_text(form), outcomes[i].reason);
+      }
     }
     const ConvTask first = trial_tasks().front();
     add(first, make_plain_planner("asked for")->prepare(first, 8), {});
@@ -63,16 +69,19 @@ class Trials {
   }
 
  private:
-  void by_cudnn(const ConvTask& task, const ConvForm& form) {
-    const PlanOutcome outcome = plan_conv(cudnn(), target_, task, form);
-    if (!outcome.plan) {
-      spdlog::info("{}, {}: {}", task_text(task), form_text(form), outcome.reason);
-      return;
+  /// The first choice of every engine, for every task and form.
+  std::vector<PlanRequest> requested() const {
+    const PlanTarget target(handles_->first());
+    std::vector<PlanRequest> requests;
+    for (const ConvTask& task : trial_tasks()) {
+      for (const ConvForm& form : forms_of(task, 4)) {
+        std::set<std::int64_t> engines;
+        for (const EngineChoice& choice : engine_choices(cudnn(), target, task, form)) {
+          if (engines.insert(choice.engine).second) requests.push_back({task, form, choice});
+        }
+      }
     }
-    const std::string kind = fmt::format("{} {} {} {}", outcome.engine, form_text(form), static_cast<int>(task.role),
-                                         task.epilogue.addition.has_value());
-    if (!kinds_.insert(kind).second) return;
-    add(task, make_cudnn_conv(handles_, outcome.plan, task, form), outcome.engine);
+    return requests;
   }
 
   void add(const ConvTask& task, const std::shared_ptr<const DeviceConv>& conv, const std::string& engine) {
@@ -119,11 +128,10 @@ class Trials {
 
   const std::shared_ptr<Device> device_;
   const std::shared_ptr<CudnnHandles> handles_;
-  const PlanTarget target_;
+  const PlanBatch batch_;
   ProgramRunner runner_;
   const StopFlag never_{false};
   const std::function<void(const GraphTrial&)>& seen_;
-  std::set<std::string> kinds_;
   std::vector<GraphTrial> trials_;
 };
 
