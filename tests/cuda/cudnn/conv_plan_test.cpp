@@ -8,6 +8,7 @@
 #include <set>
 
 #include "cuda/cudnn/conv_plan.hpp"
+#include "cuda/cudnn/plan_workers.hpp"
 #include "cuda/tools/described_devices.hpp"
 #include "cuda/tools/model_shapes.hpp"
 #include "qnudge/core/error.hpp"
@@ -247,6 +248,25 @@ TEST_F(Deviceless, ChoicesAreMadeAgainFromTheirNumbers) {
     EXPECT_FALSE(refused.accepted);
     EXPECT_EQ(refused.reason, choice_text(strange) + " is not for this graph");
   }
+}
+
+/// cuDNN itself, asked by several threads at once.
+TEST_F(Deviceless, PlansAreCompiledSideBySide) {
+  const ConvTask task = small_task(ConvRole::shared, 3);
+  auto choices = engine_choices(*api_, target(), task, ConvForm::whole);
+  ASSERT_GT(choices.size(), 7u);
+  choices.resize(7);
+  choices.push_back({choices[0].engine, {{4000, 1}}});
+  std::vector<PlanOutcome> outcomes(choices.size());
+  PlanWorkers workers([&] { return std::make_unique<PlanTarget>(target()); }, {}, 4);
+  workers.for_each(choices.size(), [&](std::size_t i, const PlanTarget& own) {
+    outcomes[i] = plan_choice(*api_, own, task, ConvForm::whole, choices[i]);
+  });
+  for (std::size_t i = 0; i + 1 < choices.size(); ++i) {
+    EXPECT_TRUE(outcomes[i].accepted) << outcomes[i].reason;
+    EXPECT_THAT(outcomes[i].engine, testing::StartsWith(choice_text(choices[i])));
+  }
+  EXPECT_FALSE(outcomes.back().accepted);
 }
 
 TEST_F(Deviceless, TransposedConvolutionsPlanByPhases) {
