@@ -8,6 +8,7 @@
 
 #include "check.hpp"
 #include "conv_operands.hpp"
+#include "cudnn_convs.hpp"
 #include "generation_graph.hpp"
 #include "plan_batch.hpp"
 #include "qnudge/core/error.hpp"
@@ -48,13 +49,13 @@ class Trials {
   explicit Trials(const std::function<void(const GraphTrial&)>& seen)
       : device_(open_cuda_device({.streams = 1})),
         handles_(std::make_shared<CudnnHandles>(cudnn(), 1)),
-        batch_(cudnn()),
         runner_(1),
         seen_(seen) {}
 
   std::vector<GraphTrial> run() {
     const std::vector<PlanRequest> requests = requested();
-    const std::vector<PlanOutcome> outcomes = batch_.compile(requests, Clock::time_point::max());
+    PlanWorkers workers = device_plan_workers();
+    const std::vector<PlanOutcome> outcomes = compile_plans(workers, requests, Clock::time_point::max());
     for (std::size_t i = 0; i < requests.size(); ++i) {
       const auto& [task, form, choice] = requests[i];
       if (const auto& plan = outcomes[i].plan) {
@@ -128,7 +129,6 @@ class Trials {
 
   const std::shared_ptr<Device> device_;
   const std::shared_ptr<CudnnHandles> handles_;
-  const PlanBatch batch_;
   ProgramRunner runner_;
   const StopFlag never_{false};
   const std::function<void(const GraphTrial&)>& seen_;

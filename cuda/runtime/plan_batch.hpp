@@ -2,12 +2,11 @@
 #pragma once
 
 #include <chrono>
-#include <memory>
 #include <span>
 #include <vector>
 
 #include "cuda/cudnn/conv_plan.hpp"
-#include "cudnn_convs.hpp"
+#include "cuda/cudnn/plan_workers.hpp"
 
 namespace qnudge::cuda {
 
@@ -18,20 +17,11 @@ struct PlanRequest {
   EngineChoice choice;
 };
 
-/// Compiles plans for the current device side by side, on all processors: one takes a second or two of one of them.
-/// Must outlive what it has compiled.
-class PlanBatch {
- public:
-  using Clock = std::chrono::steady_clock;
+/// Workers for the current device.
+PlanWorkers device_plan_workers();
 
-  explicit PlanBatch(const Cudnn& api);
-  /// In the order of the requests; what is not begun at `until` is refused for lack of time.
-  std::vector<PlanOutcome> compile(std::span<const PlanRequest> requests, Clock::time_point until) const;
-
- private:
-  const Cudnn& api_;
-  int device_ = 0;
-  std::vector<std::unique_ptr<CudnnHandles>> handles_;  ///< one a thread
-};
+/// In the order of the requests; what fails, or is not begun at `until`, is refused with a reason.
+std::vector<PlanOutcome> compile_plans(PlanWorkers& workers, std::span<const PlanRequest> requests,
+                                       std::chrono::steady_clock::time_point until);
 
 }  // namespace qnudge::cuda

@@ -11,6 +11,7 @@
 #include <set>
 
 #include "cuda/runtime/conv_operands.hpp"
+#include "cuda/runtime/cudnn_convs.hpp"
 #include "cuda/runtime/plan_batch.hpp"
 #include "prediction.hpp"
 #include "qnudge/core/error.hpp"
@@ -83,7 +84,7 @@ class ConvBenchmark {
         device_(open_cuda_device({.streams = 1})),
         card_(card_of(device_->description())),
         handles_(std::make_shared<CudnnHandles>(cudnn(), 1)),
-        batch_(cudnn()) {}
+        workers_(device_plan_workers()) {}
 
   void run() {
     write({{"what", "device"}, {"device", device_->description()}, {"copy_bytes_per_second", copy_bandwidth()}});
@@ -129,14 +130,14 @@ class ConvBenchmark {
     return tasks;
   }
 
-  Planned planned(const ConvTask& task) const {
+  Planned planned(const ConvTask& task) {
     Planned plans;
     const auto begun = Clock::now();
     for (const EngineChoice& choice :
          worth_measuring(engine_choices(cudnn(), PlanTarget(handles_->first()), task, ConvForm::whole))) {
       plans.requests.push_back({task, ConvForm::whole, choice});
     }
-    plans.outcomes = batch_.compile(plans.requests, until_);
+    plans.outcomes = compile_plans(workers_, plans.requests, until_);
     plans.seconds = seconds_since(begun);
     return plans;
   }
@@ -213,7 +214,7 @@ class ConvBenchmark {
   const std::shared_ptr<Device> device_;
   const std::optional<Card> card_;
   const std::shared_ptr<CudnnHandles> handles_;
-  const PlanBatch batch_;
+  PlanWorkers workers_;
 };
 
 }  // namespace
