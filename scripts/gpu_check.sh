@@ -203,7 +203,7 @@ tune=("$bin/qnudge" tune "$config" "${set_data[@]}" -q --json)
 bench=("$bin/qnudge" bench tuning "$config" "${set_data[@]}" --json)
 fit=("$bin/qnudge" tune configs/checks/gpu_recipes.json "${set_data[@]}" -q --json)
 # 1,000 images and 32 candidates are what the goals are stated for; noise needs no data.
-small=(--noise --repeats 1 --set data.calibration=128 --set data.gate=0)
+small=(--noise --repeats 1 --set data.calibration=128 --set data.gate=1)
 if [[ "$backend" == cuda ]]; then
   small+=(--generations 100 --set data.fitness=1000 --set search.offspring=32)
   large=("${small[@]}" --generations 20)
@@ -285,15 +285,19 @@ rest_part() {
 # Counters of three kernels, and accesses and races of a few generations. Tools know little of conditional graphs and
 # slow kernels down: few images, generations one by one.
 profile() {
-  local tool few=("${tune[@]}" --backend "$backend" --set device.graphs=false --set search.generations=1
+  local few_resnet18 tool few=("${tune[@]}" --backend "$backend" --set device.graphs=false --set search.generations=1
     --set data.fitness=50 --set data.calibration=50 --set data.gate=50)
   for tool in ncu compute-sanitizer nsys; do
     command -v "$tool" >/dev/null || record "$tool" '"left_out": "not available on this machine"'
   done
   if [[ "$backend" == cuda ]] && command -v ncu >/dev/null && exported cifar100; then
-    optional_step ncu 60 ncu --set basic --csv --launch-skip 40 --launch-count 24 "$bin/qnudge" bench tuning "$config" \
-      --json --backend cuda --set "model=$work/resnet18_cifar100.onnx" "${small[@]}" --generations 2 \
-      --set device.graphs=false --layers layer1.0.conv1
+    few_resnet18=("$bin/qnudge" bench tuning "$config" --json --backend cuda --set device.graphs=false
+      --set "model=$work/resnet18_cifar100.onnx" "${small[@]}" --generations 2 --layers layer1.0.conv1)
+    # Behind the plain evaluations: the convolutions of one chunk, from 64 to 512 channels.
+    optional_step ncu_convolutions 60 ncu --set basic --csv --kernel-name 'regex:xmma|fort' --launch-skip 100 \
+      --launch-count 20 "${few_resnet18[@]}"
+    optional_step ncu_evolve 40 ncu --set basic --csv --kernel-name regex:EvolveOffspring --launch-count 2 \
+      "${few_resnet18[@]}" --strategy gram
   fi
   if command -v compute-sanitizer >/dev/null; then
     optional_step compute-sanitizer 60 compute-sanitizer --error-exitcode 1 "${few[@]}" --out "$work/sanitized"

@@ -7,8 +7,8 @@
 
 namespace qnudge::cuda {
 
-/// What the driver says about errors, from here on: error codes alone rarely tell why a graph is refused. Drivers before
-/// 580 keep no log that can be read; CUDA_LOG_FILE makes newer ones write the same to a file.
+/// What the driver says about errors, from here on: error codes alone rarely tell why a graph is refused. Drivers
+/// before 580 keep no log that can be read; CUDA_LOG_FILE makes newer ones write the same to a file.
 class DriverLog {
  public:
   DriverLog();

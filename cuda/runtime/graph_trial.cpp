@@ -35,12 +35,8 @@ std::vector<ConvTask> trial_tasks() {
   adding.epilogue.low = -128;
   adding.epilogue.addition = FusedAddition{0.5f, 1.0f, 0, 127};
   logits.epilogue.float_output = true;
-  return {task_of(ConvRole::shared, 64, 64, 1),
-          adding,
-          task_of(ConvRole::wide, 64, 64, 1),
-          task_of(ConvRole::wide, 3, 64, 1),
-          logits,
-          task_of(ConvRole::shared, 64, 64, 64),
+  return {task_of(ConvRole::shared, 64, 64, 1), adding, task_of(ConvRole::wide, 64, 64, 1),
+          task_of(ConvRole::wide, 3, 64, 1),    logits, task_of(ConvRole::shared, 64, 64, 64),
           task_of(ConvRole::wide, 64, 64, 64)};
 }
 

@@ -3,7 +3,7 @@
 // compared with the plain kernel's, and what was expected. One JSON object a line, written as soon as it is measured.
 #include <fmt/format.h>
 
-#include <CLI/App.hpp>
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <future>
 #include <iostream>
@@ -84,6 +84,7 @@ class ConvBenchmark {
         device_(open_cuda_device({.streams = 1})),
         card_(card_of(device_->description())),
         handles_(std::make_shared<CudnnHandles>(cudnn(), 1)),
+        asked_(cudnn()),
         workers_(device_plan_workers()) {}
 
   void run() {
@@ -106,6 +107,7 @@ class ConvBenchmark {
   struct Planned {
     std::vector<PlanRequest> requests;
     std::vector<PlanOutcome> outcomes;
+    std::string problem;
     double seconds = 0;
   };
 
@@ -133,11 +135,14 @@ class ConvBenchmark {
   Planned planned(const ConvTask& task) {
     Planned plans;
     const auto begun = Clock::now();
-    for (const EngineChoice& choice :
-         worth_measuring(engine_choices(cudnn(), PlanTarget(handles_->first()), task, ConvForm::whole))) {
-      plans.requests.push_back({task, ConvForm::whole, choice});
+    try {
+      for (const EngineChoice& choice : worth_measuring(engine_choices(cudnn(), asked_, task, ConvForm::whole))) {
+        plans.requests.push_back({task, ConvForm::whole, choice});
+      }
+      plans.outcomes = compile_plans(workers_, plans.requests, until_);
+    } catch (const Error& e) {
+      plans = {.requests = {}, .outcomes = {}, .problem = e.what()};
     }
-    plans.outcomes = compile_plans(workers_, plans.requests, until_);
     plans.seconds = seconds_since(begun);
     return plans;
   }
@@ -156,15 +161,15 @@ class ConvBenchmark {
            {"layer", named.layer},
            {"task", task_text(named.task)},
            {"plans", plans.requests.size()},
+           {"problem", plans.problem},
            {"compile_seconds", plans.seconds}});
   }
 
   Json time_plan(const NamedTask& named, const EngineChoice& choice, const PlanOutcome& outcome,
                  ConvOperands& operands) const {
     const ConvTask& task = named.task;
-    Json row = {{"what", "convolution"},          {"layer", named.layer},
-                {"task", task_text(task)},        {"choice", choice_text(choice)},
-                {"engine", choice.engine},        {"knobs", knobs_of(choice)}};
+    Json row = {{"what", "convolution"},         {"layer", named.layer},    {"task", task_text(task)},
+                {"choice", choice_text(choice)}, {"engine", choice.engine}, {"knobs", knobs_of(choice)}};
     try {
       require(outcome.plan != nullptr, ErrorKind::device, "{}", outcome.reason);
       const auto conv = make_cudnn_conv(handles_, outcome.plan, task, ConvForm::whole);
@@ -214,6 +219,7 @@ class ConvBenchmark {
   const std::shared_ptr<Device> device_;
   const std::optional<Card> card_;
   const std::shared_ptr<CudnnHandles> handles_;
+  const PlanTarget asked_;  ///< with a handle of its own: another thread asks while this one runs plans
   PlanWorkers workers_;
 };
 

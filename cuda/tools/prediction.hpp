@@ -12,11 +12,11 @@ namespace qnudge::cuda {
 /// What one generation of strategy `layer` is expected to take, as a mean over the layers of a network: the searched
 /// layer for P candidates at once, everything behind it for each of them.
 struct GenerationPrediction {
-  double multiply_adds = 0;     ///< per image and candidate
-  double compute_seconds = 0;   ///< floor at the data sheet's rate
-  double memory_seconds = 0;    ///< floor
-  double default_seconds = 0;   ///< expected with the configuration that the heuristics name
-  double best_seconds = 0;      ///< expected with the best one for each shape
+  double multiply_adds = 0;    ///< per image and candidate
+  double compute_seconds = 0;  ///< floor at the data sheet's rate
+  double memory_seconds = 0;   ///< floor
+  double default_seconds = 0;  ///< expected with the configuration that the heuristics name
+  double best_seconds = 0;     ///< expected with the best one for each shape
 };
 GenerationPrediction predict_generation(const ModelShapes& model, std::int64_t images, std::int64_t candidates,
                                         const Card& card);

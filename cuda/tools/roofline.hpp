@@ -14,8 +14,8 @@ namespace qnudge::cuda {
 
 struct Card {
   const char* name;
-  double operations;     ///< int8, a second, dense: data sheet
-  double copy_bytes;     ///< a second, read and written: measured with a copy on the device
+  double operations;  ///< int8, a second, dense: data sheet
+  double copy_bytes;  ///< a second, read and written: measured with a copy on the device
   int multiprocessors;
 };
 

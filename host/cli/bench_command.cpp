@@ -306,7 +306,9 @@ Action add_tuning_bench(CLI::App& app) {
       ->delimiter(',')
       ->allow_extra_args(false)
       ->capture_default_str();
-  app.add_option("--generations", options->generations, "Generations per layer and repeat; where a backend replays what it has recorded, a fifth of them too, so that the "
+  app.add_option("--generations", options->generations,
+                 "Generations per layer and repeat; where a backend replays what it has recorded, a fifth of them too, "
+                 "so that the "
                  "difference tells what one costs")
       ->type_name("G")
       ->capture_default_str()

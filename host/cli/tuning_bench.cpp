@@ -140,7 +140,8 @@ TuningTimes time_tuning(const IntNetwork& network, Session& session, const Image
   TuningTimes times{.layers = {}, .images = images->count(), .offspring = offspring};
   session.evaluate(images);  // warm caches and threads
   std::vector<double> inference;
-  for (int i = 0; i < plan.repeats; ++i) inference.push_back(seconds_of(steady_seconds, [&] { session.evaluate(images); }));
+  for (int i = 0; i < plan.repeats; ++i)
+    inference.push_back(seconds_of(steady_seconds, [&] { session.evaluate(images); }));
   times.inference_seconds = median(std::move(inference));
   for (const int l : plan.layers) {
     std::vector<LayerTiming> repeats;

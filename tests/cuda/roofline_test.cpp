@@ -36,7 +36,8 @@ TEST(Roofline, CountsEveryByteOnce) {
 
 TEST(Roofline, KnowsWhatATileWastes) {
   const Card one{"one multiprocessor", 1e12, 1e12, 1};
-  // 128 x 128 x 128, two blocks along filters, over 64 filters of 64 channels: half the channels, a quarter of the columns.
+  // 128 x 128 x 128, two blocks along filters, over 64 filters of 64 channels: half the channels, a quarter of the
+  // columns.
   EXPECT_DOUBLE_EQ(useful_share(task_of(ConvRole::shared, 64, 64), *hopper_tile(23), one), 1.0 / 8);
   EXPECT_DOUBLE_EQ(useful_share(task_of(ConvRole::shared, 64, 64), *hopper_tile(46), one), 1.0 / 4) << "no cluster";
   EXPECT_DOUBLE_EQ(useful_share(task_of(ConvRole::shared, 64, 64), *hopper_tile(47), one), 1.0);

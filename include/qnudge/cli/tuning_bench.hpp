@@ -44,8 +44,8 @@ double steady_seconds();
 using OpenSearch = std::function<std::unique_ptr<LayerSearch>(int layer)>;
 
 /// Times the search that `open` opens. On a backend that records a generation and replays it, phases are told apart by
-/// repeating without some of them, each at two lengths, whose difference leaves out what a repeat costs once: recording,
-/// building a graph, launching it. `generations`, at least 2 of which are run, is the longer one.
+/// repeating without some of them, each at two lengths, whose difference leaves out what a repeat costs once:
+/// recording, building a graph, launching it. `generations`, at least 2 of which are run, is the longer one.
 LayerTiming time_layer(const std::function<std::unique_ptr<LayerSearch>()>& open, int generations,
                        const BenchClock& now = steady_seconds);
 

@@ -20,7 +20,8 @@ class PreparedGraph {
   virtual std::int32_t run(const StopFlag& stop) = 0;
 };
 
-/// Launches generations as one graph where the device can have the program as one, else one by one, and remembers which.
+/// Launches generations as one graph where the device can have the program as one, else one by one, and remembers
+/// which.
 class GraphLaunches {
  public:
   /// A graph that runs the program at most so many times. Throws Error(kind device) if the device refuses it.

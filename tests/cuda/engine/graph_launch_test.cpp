@@ -83,13 +83,12 @@ TEST(GraphLaunch, DescribesTheLargestGraph) {
     GraphCensus counted;
   };
   std::int64_t next = 0;
-  GraphLaunches launches(
-      true,
-      [&](const Program&, std::int32_t) {
-        constexpr std::array<std::int64_t, 3> kSizes{4, 9, 2};
-        return std::make_unique<Fixed>(kernels(kSizes.at(static_cast<std::size_t>(next++))));
-      },
-      {});
+  GraphLaunches launches(true,
+                         [&](const Program&, std::int32_t) {
+                           constexpr std::array<std::int64_t, 3> kSizes{4, 9, 2};
+                           return std::make_unique<Fixed>(kernels(kSizes.at(static_cast<std::size_t>(next++))));
+                         },
+                         {});
   const StopFlag never{false};
   for (int i = 0; i < 3; ++i) launches.repeat({}, 1, never);
   EXPECT_EQ(launches.usage().nodes.at("kernel"), 9);
