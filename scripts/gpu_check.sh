@@ -212,8 +212,13 @@ else
   small+=(--generations 2 --set data.fitness=16 --set data.calibration=16 --set search.offspring=2)
   large=("${small[@]}" --set data.fitness=4 --set data.calibration=4)
   populations=1,8
+  for key in data.calibration=200 data.fitness=200 data.gate=200 search.generations=2; do
+    tune+=(--set "$key") bench+=(--set "$key") fit+=(--set "$key")
+  done
+  tune+=(--set search.parents=8 --set search.offspring=8)
 fi
-same_files='for f in history.jsonl tuned.onnx sensitivity.json reference.bin; do
+same_files='[[ -e "$0/first/tuned.onnx" ]] || { echo "there is nothing to compare with" >&2; exit 1; }
+for f in history.jsonl tuned.onnx sensitivity.json reference.bin; do
   [[ ! -e "$0/first/$f" && ! -e "$0/second/$f" ]] || cmp "$0/first/$f" "$0/second/$f" || exit 1
 done
 echo "{\"equal\": true}"'

@@ -20,13 +20,14 @@ case "$1" in
     printf '{\n  "cuda": {\n    "nvrtc": "%s",\n    "usable": %s,\n    "devices": []\n  }\n}\n' "$NVRTC" "$USABLE" ;;
   tune)
     while [[ $# -gt 0 && "$1" != --out ]]; do shift; done
-    mkdir -p "$2" "$QNUDGE_PLAN_CACHE" && echo same >"$2/tuned.onnx"
+    mkdir -p "$2" "$QNUDGE_PLAN_CACHE"
+    [[ -n "$TUNES_NOTHING" ]] || echo same >"$2/tuned.onnx"
     [[ ! -e "$QNUDGE_PLAN_CACHE/plans.json" ]] || touch "$OUT/plans.were.there"
     echo made >"$QNUDGE_PLAN_CACHE/plans.json"
     echo '{"tuned": true}' ;;
   check)
     cp "$OUT/gpu_check.jsonl" "$OUT/early"
-    printf 'x%.0s' {1..3001} >&2; printf '\u00e9%.0s' {1..1000} >&2; echo '{}' ;;
+    printf 'x%.0s' {1..3001} >&2; printf '\u00e9%.0s' {1..1000} >&2; printf . >&2; echo '{}' ;;
   bench) [[ "$*" != *autotune* || -z "$BROKEN" ]] || sleep 100; printf '{\n "bench": "%s"\n}\n' "$*" ;;
 esac
 """
@@ -79,7 +80,7 @@ class Check:
 
     def run(self, *arguments, **variables):
         """The exit code; `lines` holds what was written."""
-        settings = {"BROKEN": "", "NVRTC": "13.0", "USABLE": "true", "NO_TORCH": "", **variables}
+        settings = {"BROKEN": "", "NVRTC": "13.0", "USABLE": "true", "NO_TORCH": "", "TUNES_NOTHING": "", **variables}
         environment = dict(os.environ, PATH=f"{self.root}/tools:{os.environ['PATH']}", OUT=str(self.out), **settings)
         for name in ("QNUDGE_CHECK_BACKEND", "QNUDGE_CHECK_BIN", "QNUDGE_TORCH", "QNUDGE_CHECK_PLANS"):
             environment.pop(name, None)
@@ -153,6 +154,8 @@ def expect_refusals(script):
     expect(check.run(NO_TORCH="yes") == 0 and "no torch" in check.of("resnet18_cifar100")[0]["errors"],
            "a network that cannot be exported is not named")
     expect(check.of("same_files")[0]["exit_code"] == 0, "without PyTorch all else is lost")
+    expect(check.run("rest", TUNES_NOTHING="yes") == 1 and check.of("same_files")[-1]["exit_code"] == 1,
+           "two runs that wrote nothing are equal")
     expect(check.run(QNUDGE_CHECK_SECONDS="4") == 0, "no time was taken for a failure")
     left_out = [line["step"] for line in check.lines if line.get("left_out") == "no time"]
     expect("same_files" in left_out and "bench_on_host" in left_out, f"went on behind the deadline: {left_out}")

@@ -129,11 +129,11 @@ INSTANTIATE_TEST_SUITE_P(, GpuConv,
                          testing::Values(Candidates{ConvRole::single, 1}, Candidates{ConvRole::wide, 1},
                                          Candidates{ConvRole::wide, 5}, Candidates{ConvRole::wide, 32},
                                          Candidates{ConvRole::shared, 3}, Candidates{ConvRole::shared, 33}),
-                         [](const auto& info) {
-                           const char* const role = info.param.role == ConvRole::single ? "single"
-                                                    : info.param.role == ConvRole::wide ? "wide"
-                                                                                        : "shared";
-                           return role + std::to_string(info.param.count);
+                         [](const auto& param) {
+                           const char* const role = param.param.role == ConvRole::single ? "single"
+                                                    : param.param.role == ConvRole::wide ? "wide"
+                                                                                         : "shared";
+                           return role + std::to_string(param.param.count);
                          });
 
 TEST_P(GpuConv, EveryGeometryAndEpilogueEqualsTheDefinition) {
