@@ -123,18 +123,21 @@ struct Candidates {
   std::int64_t count;
 };
 
+std::string text_of(const Candidates& c) {
+  const char* const role = c.role == ConvRole::single ? "single" : c.role == ConvRole::wide ? "wide" : "shared";
+  return role + std::to_string(c.count);
+}
+void PrintTo(const Candidates& c, std::ostream* out) {
+  *out << text_of(c);
+}
+
 /// Each is a test of its own, so that its plans can be compiled beside the others'.
 class GpuConv : public test::GpuTest, public testing::WithParamInterface<Candidates> {};
 INSTANTIATE_TEST_SUITE_P(, GpuConv,
                          testing::Values(Candidates{ConvRole::single, 1}, Candidates{ConvRole::wide, 1},
                                          Candidates{ConvRole::wide, 5}, Candidates{ConvRole::wide, 32},
                                          Candidates{ConvRole::shared, 3}, Candidates{ConvRole::shared, 33}),
-                         [](const auto& param) {
-                           const char* const role = param.param.role == ConvRole::single ? "single"
-                                                    : param.param.role == ConvRole::wide ? "wide"
-                                                                                         : "shared";
-                           return role + std::to_string(param.param.count);
-                         });
+                         [](const auto& instance) { return text_of(instance.param); });
 
 TEST_P(GpuConv, EveryGeometryAndEpilogueEqualsTheDefinition) {
   const auto device = open_cuda_device();

@@ -84,9 +84,9 @@ TEST_F(GpuGraph, IsWhatALayersGenerationsAre) {
 
 class GpuGraphSeed : public test::GpuTest, public testing::WithParamInterface<std::tuple<int, bool>> {};
 INSTANTIATE_TEST_SUITE_P(, GpuGraphSeed, testing::Combine(testing::Range(5000, 5004), testing::Bool()),
-                         [](const auto& param) {
-                           return std::to_string(std::get<0>(param.param)) +
-                                  (std::get<1>(param.param) ? "_graphs" : "_one_by_one");
+                         [](const auto& instance) {
+                           return std::to_string(std::get<0>(instance.param)) +
+                                  (std::get<1>(instance.param) ? "_graphs" : "_one_by_one");
                          });
 
 TEST_P(GpuGraphSeed, GivesTheSameBytesAsTheHost) {
