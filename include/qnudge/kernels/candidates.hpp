@@ -6,7 +6,7 @@
 #include "qnudge/core/host_device.hpp"
 #include "qnudge/core/shape.hpp"
 #include "qnudge/kernels/elementwise.hpp"
-#include "qnudge/model/graph.hpp"
+#include "qnudge/model/geometry.hpp"
 
 /// Element rules for tensors [N, H, W, P, C] that hold P candidates between width and channels. A tensor that all
 /// candidates share is [N, H, W, C]. Pooling, clamping and tables need no rule of their own: P * C are their channels.

@@ -6,7 +6,7 @@
 #include "qnudge/core/host_device.hpp"
 #include "qnudge/core/shape.hpp"
 #include "qnudge/kernels/activation.hpp"
-#include "qnudge/model/graph.hpp"
+#include "qnudge/model/geometry.hpp"
 
 namespace qnudge {
 

@@ -7,7 +7,7 @@
 #include "qnudge/core/shape.hpp"
 #include "qnudge/kernels/activation.hpp"
 #include "qnudge/kernels/unspread.hpp"
-#include "qnudge/model/graph.hpp"
+#include "qnudge/model/geometry.hpp"
 
 namespace qnudge {
 
