@@ -12,6 +12,7 @@
 #   QNUDGE_CHECK_PLANS     plans.tgz of an earlier check, whose plans need no compiling; default OUT/plans.tgz, which is
 #                          written at the end
 #   QNUDGE_CHECK_BACKEND   host: all of it on the host backend and in small, to try the script itself
+#   QNUDGE_CHECK_PATIENCE  every step's own limit times this, for busy machines (default 1)
 #   QNUDGE_CHECK_BIN       folder of the programs
 #   QNUDGE_TORCH           a Python with PyTorch, torchvision and onnx (default python3): exports ResNet18
 #
@@ -23,7 +24,7 @@ part="${1:-all}"
 case "$part" in
   first | rest | all) ;;
   *)
-    sed -n 's/^# \{0,1\}//; 3,22p' "${BASH_SOURCE[0]}" >&2
+    sed -n 's/^# \{0,1\}//; 3,21p' "${BASH_SOURCE[0]}" >&2
     exit 2
     ;;
 esac
@@ -47,7 +48,7 @@ cd "$root" || exit 2
 readonly backend="${QNUDGE_CHECK_BACKEND:-cuda}"
 readonly torch="${QNUDGE_TORCH:-python3}"
 if [[ "$part" == first ]]; then seconds=280; else seconds=570; fi
-readonly deadline="${QNUDGE_CHECK_SECONDS:-$seconds}"
+readonly deadline="${QNUDGE_CHECK_SECONDS:-$seconds}" patience="${QNUDGE_CHECK_PATIENCE:-1}"
 
 say() { printf '[%4d s] %s\n' "$SECONDS" "$*" >&2; }
 left() { echo $((deadline - SECONDS)); }
@@ -75,7 +76,7 @@ failed=0
 
 # Runs a command with a time limit and what becomes of it as a line; stdout must be JSON, or becomes a string.
 step() {
-  local name=$1 limit=$2 code=0 begun=$SECONDS out
+  local name=$1 limit=$(($2 * patience)) code=0 begun=$SECONDS out
   shift 2
   if (($(left) < 5)); then
     say "$name: left out, no time"
@@ -101,7 +102,7 @@ optional_step() {
 }
 # A step that prints one JSON object a line: each is written as it comes.
 step_of_lines() {
-  local name=$1 limit=$2 code begun=$SECONDS line
+  local name=$1 limit=$(($2 * patience)) code begun=$SECONDS line
   shift 2
   if ((limit > $(left) - 5)); then limit=$(($(left) - 5)); fi
   if ((limit < 5)); then
