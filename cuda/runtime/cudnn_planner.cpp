@@ -53,10 +53,11 @@ class CudnnPlanner : public ConvPlanner {
     const std::string text = task_text(task);
     auto& made = made_[{text, half_is_exact(task, code_bits)}];
     if (made) return made;
+    made = make_depthwise_conv(task);
     std::string refusals;
     for (const ConvForm& form : forms_of(task, code_bits)) {
-      made = by_cudnn(task, form, refusals);
       if (made) break;
+      made = by_cudnn(task, form, refusals);
     }
     if (!made) made = make_plain_planner(refusals)->prepare(task, code_bits);
     const bool slow = !made->vendor() && products_of(task) >= kManyProducts;
