@@ -85,9 +85,15 @@ class CudnnPlanner : public ConvPlanner {
   std::shared_ptr<const DeviceConv> by_tuning(const ConvTask& task, const ConvForm& form) {
     const std::string key = fmt::format("{} {} tuned", task_text(task), form_text(form));
     if (auto stored = from_store(task, form, key)) return conv(std::move(stored), task, form);
-    const auto plans = all_plans(api_, target_, task, form, most_rivals());
+    std::vector<std::shared_ptr<const ConvPlan>> plans;
     std::vector<std::shared_ptr<const DeviceConv>> rivals;
-    for (const auto& plan : plans) rivals.push_back(conv(plan, task, form));
+    for (const EngineChoice& choice : engine_choices(api_, target_, task, form)) {
+      if (plans.size() >= most_rivals()) break;
+      auto plan = plan_choice(api_, target_, task, form, choice).plan;
+      if (!plan) continue;
+      rivals.push_back(conv(plan, task, form));
+      plans.push_back(std::move(plan));
+    }
     const auto fastest = fastest_conv(task, rivals, handles_->trial_stream());
     if (!fastest) return nullptr;
     keep(key, *plans[*fastest]);
@@ -97,7 +103,7 @@ class CudnnPlanner : public ConvPlanner {
   std::shared_ptr<const ConvPlan> from_store(const ConvTask& task, const ConvForm& form, const std::string& key) {
     const auto stored = store_.find(key);
     if (!stored) return nullptr;
-    auto plan = plan_from_json(api_, target_, task, form, *stored);
+    auto plan = plan_from_json(api_, target_, task, form, *stored, "stored plan");
     if (!plan) store_.drop(key);
     return plan;
   }

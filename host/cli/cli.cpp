@@ -66,7 +66,7 @@ constexpr std::array<CommandEntry, 9> kCommands = {{
      add_check},
     {"devices", "What this machine can compute on, and whether its arithmetic is exact",
      "  qnudge devices\n"
-     "  qnudge devices --json",
+     "  qnudge devices --try --json",
      add_devices},
     {"bench", "Measure throughput on this machine, or what each method is worth",
      "  qnudge bench tuning configs/quickstart.json\n"

@@ -79,6 +79,7 @@ RunReport write_results(const RunContext& run, const TuneResult& result, const s
                               .activations = config.quant.activations,
                               .backend = run.backend->name(),
                               .device = run.backend->device(),
+                              .graphs = graph_usage(*run.backend),
                               .model = config.model,
                               .model_fingerprint = run.graph->fingerprint,
                               .train_data = run.request.train->description(),

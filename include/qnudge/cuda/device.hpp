@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "qnudge/backend/backend.hpp"
+#include "qnudge/backend/graph_usage.hpp"
 #include "qnudge/cuda/commands.hpp"
 
 namespace qnudge::cuda {
@@ -46,6 +46,8 @@ class Device {
   virtual void run(const Program& program) = 0;
   /// Runs `program` `times` times and waits; before each, gives up if `stop` is set. Returns how often it ran.
   virtual std::int32_t repeat(const Program& program, std::int32_t times, const StopFlag& stop) = 0;
+  /// What all these calls were: one graph each, or not, and why.
+  virtual GraphUsage graph_usage() const = 0;
   /// Sum of `count` integers, after everything enqueued before.
   virtual std::int64_t sum(const std::int64_t* values, std::int64_t count) = 0;
   /// A span that profilers show under `name`, until what is returned is dropped.

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "cuda/cudnn/conv_plan.hpp"
+#include "cuda/cudnn/plan_workers.hpp"
 #include "cuda/tools/described_devices.hpp"
 #include "cuda/tools/model_shapes.hpp"
 #include "qnudge/core/error.hpp"
@@ -199,29 +200,73 @@ TEST_F(Deviceless, HalvesPlanOnEveryArchitecture) {
   EXPECT_EQ(asked, 24);
 }
 
-TEST_F(Deviceless, TunersHaveMoreThanTheHeuristicsToChooseFrom) {
-  const auto choices = engine_choices(*api_, target(), small_task(ConvRole::wide, 32), ConvForm::whole);
-  ASSERT_FALSE(choices.empty());
-  EXPECT_THAT(choices.front(), Not(HasSubstr("knob"))) << "the heuristics come first";
-  EXPECT_THAT(choices, testing::Contains(HasSubstr("knob")));
-  EXPECT_EQ(std::set<std::string>(choices.begin(), choices.end()).size(), choices.size());
-  EXPECT_TRUE(all_plans(*api_, target(), small_task(ConvRole::wide, 32), ConvForm::whole, 8).empty());
+/// Numbers of the knob that picks a kernel, in the order of the choices, of one engine.
+std::vector<std::int64_t> kernels_of(const std::vector<EngineChoice>& choices, std::int64_t engine) {
+  std::vector<std::int64_t> kernels;
+  for (const EngineChoice& choice : choices) {
+    if (choice.engine != engine) continue;
+    for (const Knob& knob : choice.knobs) {
+      if (knob.type == CUDNN_KNOB_TYPE_KERNEL_CFG) kernels.push_back(knob.value);
+    }
+  }
+  return kernels;
 }
 
-/// What ConvPlan::json counts on: asked for nothing, cuDNN tells the length.
-TEST_F(Deviceless, TextsAreReadWhole) {
-  Descriptor device(*api_, CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, "a device");
-  const std::string json = kDescribedDevices.front().json();
-  device.set(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, std::vector<char>(json.begin(), json.end())).finalize();
-  const auto text = device.all_values<char>(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION);
-  ASSERT_GT(text.size(), 100u);
-  EXPECT_EQ(text, device.values<char>(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, 1 << 20));
+/// cuDNN 9.19's engine for aligned channels is a Hopper kernel in 17 shapes of tiles and clusters.
+TEST_F(Deviceless, TunersChooseAmongAllHopperTilesEachOnce) {
+  if (api_->version() / 100 != 919) GTEST_SKIP() << "numbers of cuDNN 9.19";
+  for (const std::int64_t channels : {64, 128, 512}) {
+    for (const ConvRole role : {ConvRole::single, ConvRole::wide, ConvRole::shared}) {
+      ConvTask task = small_task(role, role == ConvRole::single ? 1 : 32);
+      task.in.c = task.out.c = task.filter.k = task.filter.c = channels;
+      if (role == ConvRole::shared) task.epilogue.addition = FusedAddition{};
+      const auto choices = engine_choices(*api_, target(), task, ConvForm::whole);
+      SCOPED_TRACE(task_text(task));
+      EXPECT_THAT(kernels_of(choices, 2),
+                  testing::UnorderedElementsAre(17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 45, 46, 47, 48));
+      EXPECT_EQ(std::set<EngineChoice>(choices.begin(), choices.end()).size(), choices.size());
+      ASSERT_GT(choices.size(), 19u);
+      EXPECT_EQ(choices[0], (EngineChoice{2, {{CUDNN_KNOB_TYPE_KERNEL_CFG, 23}}})) << "the heuristics come first";
+      EXPECT_EQ(choices[1].engine, 7);
+      for (std::size_t i = 2; i < 18; ++i) EXPECT_EQ(choices[i].engine, 2) << "aligned ones before general ones";
+      for (std::size_t i = 18; i < choices.size(); ++i) EXPECT_EQ(choices[i].engine, 7);
+    }
+  }
 }
 
-TEST_F(Deviceless, BadDescriptionsAreRefusedInCudnnsWords) {
-  EXPECT_THAT(message_of([&] { PlanTarget(*api_, "{"); }), HasSubstr("cuDNN refuses"));
-  Descriptor tensor(*api_, CUDNN_BACKEND_TENSOR_DESCRIPTOR, "a tensor of nothing");
-  EXPECT_THAT(message_of([&] { tensor.finalize(); }), HasSubstr("a tensor of nothing"));
+TEST_F(Deviceless, ChoicesAreMadeAgainFromTheirNumbers) {
+  const ConvTask task = small_task(ConvRole::wide, 32);
+  const auto choices = engine_choices(*api_, target(), task, ConvForm::whole);
+  ASSERT_GT(choices.size(), 2u);
+  const PlanOutcome outcome = plan_choice(*api_, target(), task, ConvForm::whole, choices.back());
+  EXPECT_TRUE(outcome.accepted) << outcome.reason;
+  EXPECT_THAT(outcome.engine, testing::StartsWith(choice_text(choices.back())));
+  for (const EngineChoice& strange :
+       {EngineChoice{choices[0].engine, {{CUDNN_KNOB_TYPE_KERNEL_CFG, 4000}}},
+        EngineChoice{choices[0].engine, {{4000, 1}}}, EngineChoice{4000, {}}, EngineChoice{-1, {}}}) {
+    const PlanOutcome refused = plan_choice(*api_, target(), task, ConvForm::whole, strange);
+    EXPECT_FALSE(refused.accepted);
+    EXPECT_EQ(refused.reason, choice_text(strange) + " is not for this graph");
+  }
+}
+
+/// cuDNN itself, asked by several threads at once.
+TEST_F(Deviceless, PlansAreCompiledSideBySide) {
+  const ConvTask task = small_task(ConvRole::shared, 3);
+  auto choices = engine_choices(*api_, target(), task, ConvForm::whole);
+  ASSERT_GT(choices.size(), 7u);
+  choices.resize(7);
+  choices.push_back({choices[0].engine, {{4000, 1}}});
+  std::vector<PlanOutcome> outcomes(choices.size());
+  PlanWorkers workers([&] { return std::make_unique<PlanTarget>(target()); }, {}, 4);
+  workers.for_each(choices.size(), [&](std::size_t i, const PlanTarget& own) {
+    outcomes[i] = plan_choice(*api_, own, task, ConvForm::whole, choices[i]);
+  });
+  for (std::size_t i = 0; i + 1 < choices.size(); ++i) {
+    EXPECT_TRUE(outcomes[i].accepted) << outcomes[i].reason;
+    EXPECT_THAT(outcomes[i].engine, testing::StartsWith(choice_text(choices[i])));
+  }
+  EXPECT_FALSE(outcomes.back().accepted);
 }
 
 TEST_F(Deviceless, TransposedConvolutionsPlanByPhases) {
