@@ -3,6 +3,8 @@
 
 #include <memory>
 #include <random>
+#include <set>
+#include <string>
 
 #include "qnudge/cuda/device.hpp"
 
@@ -30,6 +32,7 @@ class EmulatedDevice : public Device {
   void upload(void* to, const void* from, std::size_t bytes) override;
   void download(void* to, const void* from, std::size_t bytes) override;
   ConvHandle prepare_conv(const ConvTask& task, int code_bits) override;
+  void prepare_convs(std::span<const ConvRequest> requests) override;
   void run(const Program& program) override;
   std::int32_t repeat(const Program& program, std::int32_t times, const StopFlag& stop) override;
   std::int64_t sum(const std::int64_t* values, std::int64_t count) override;
@@ -38,12 +41,15 @@ class EmulatedDevice : public Device {
 
   std::size_t bytes_in_use() const { return *used_; }
   std::int64_t commands() const { return commands_; }  ///< executed so far
+  /// Convolutions that were prepared one by one, not with others before.
+  const std::set<std::string>& prepared_alone() const { return alone_; }
 
  private:
   const EmulationOptions options_;
   std::mt19937_64 random_;
   std::shared_ptr<std::size_t> used_ = std::make_shared<std::size_t>(0);
   std::int64_t commands_ = 0;
+  std::set<std::string> together_, alone_;  // by task_text
 };
 
 }  // namespace qnudge::cuda::test
