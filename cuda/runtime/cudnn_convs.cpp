@@ -160,10 +160,7 @@ class CudnnPhases : public DeviceConv {
 class ConvThenAddition : public DeviceConv {
  public:
   ConvThenAddition(std::shared_ptr<const DeviceConv> conv, const ConvTask& task)
-      : conv_(std::move(conv)),
-        count_(output_elements(task)),
-        addition_(task.epilogue.addition.value()),
-        description_(conv_->description() + ", then the addition") {}
+      : conv_(std::move(conv)), task_(task), description_(conv_->description() + ", then the addition") {}
 
   std::size_t workspace_bytes() const override { return conv_->workspace_bytes(); }
   bool vendor() const override { return conv_->vendor(); }
@@ -173,19 +170,12 @@ class ConvThenAddition : public DeviceConv {
     ConvPointers bare = at;
     bare.residual = nullptr;
     conv_->enqueue(bare, stream_index, stream);
-    auto* const y = static_cast<std::int8_t*>(at.y);
-    const auto* const residual = static_cast<const std::int8_t*>(at.residual);
-    launch(ForEach{AddCodes<std::int8_t>{y, residual, y, addition_.m_conv, addition_.m_residual,
-                                         static_cast<std::int32_t>(addition_.low),
-                                         static_cast<std::int32_t>(addition_.high)},
-                   count_},
-           stream);
+    launch(ForEach{addition_apart(task_, at), output_elements(task_)}, stream);
   }
 
  private:
   const std::shared_ptr<const DeviceConv> conv_;
-  const std::int64_t count_;
-  const FusedAddition addition_;
+  const ConvTask task_;
   const std::string description_;
 };
 

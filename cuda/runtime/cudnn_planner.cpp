@@ -87,10 +87,14 @@ class CudnnPlanner : public ConvPlanner {
         found[i] = ladder_.find(target, open[i].task, open[i].code_bits);
       });
     } catch (...) {
-      failure = std::current_exception();  // of one task: what the others have come to is kept first
+      failure = std::current_exception();  // of one task; what the others have come to is kept first
     }
     for (std::size_t i = 0; i < open.size(); ++i) {
-      if (found[i]) settle(open[i], *found[i]);
+      try {
+        if (found[i]) settle(open[i], *found[i]);
+      } catch (...) {
+        if (!failure) failure = std::current_exception();
+      }
     }
     if (failure) std::rethrow_exception(failure);
   }
@@ -148,12 +152,27 @@ class CudnnPlanner : public ConvPlanner {
       plans.push_back({.plan = outcomes[i].plan, .form = form, .addition_apart = entered[i].addition_apart});
       rivals.push_back(conv(task, plans.back()));
     }
-    const auto fastest = fastest_conv(task, rivals, handles_->trial_stream());
-    device_.check();
+    const auto fastest = time_rivals(task, rivals);
     if (!fastest) return false;
     found.plan = plans[*fastest].plan;
     found.addition_apart = plans[*fastest].addition_apart;
     return true;
+  }
+
+  /// Nothing where there are too few, or no room to try them; what is wrong is named once.
+  std::optional<std::size_t> time_rivals(const ConvTask& task,
+                                         const std::vector<std::shared_ptr<const DeviceConv>>& rivals) {
+    std::optional<std::size_t> fastest;
+    std::string reason;
+    try {
+      fastest = fastest_conv(task, rivals, handles_->trial_stream());
+    } catch (const Error& e) {
+      if (e.kind() != ErrorKind::device) throw;
+      reason = e.what();
+    }
+    device_.check();
+    if (!reason.empty() && said_.insert(reason).second) spdlog::warn("{}: not tuned: {}", task_text(task), reason);
+    return fastest;
   }
 
   std::shared_ptr<const DeviceConv> conv(const ConvTask& task, const FoundPlan& found) const {
