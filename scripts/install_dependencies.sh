@@ -15,7 +15,7 @@ packages=(
   g++ cmake ninja-build ccache
   libdnnl-dev libonnx-dev libprotobuf-dev protobuf-compiler
   nlohmann-json3-dev libcli11-dev libspdlog-dev libfmt-dev
-  librandom123-dev libxxhash-dev zlib1g-dev libjpeg-dev libpng-dev libjs-chart.js
+  librandom123-dev libxxhash-dev zlib1g-dev libmpfr-dev libjpeg-dev libpng-dev libjs-chart.js
   libgtest-dev libgmock-dev libbenchmark-dev
   dataset-fashion-mnist
 )

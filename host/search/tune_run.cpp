@@ -111,6 +111,11 @@ void TuneRun::check_ranges(const std::vector<LayerParams>& params) {
   }
 }
 
+/// Correcting biases runs the network once per layer; who asks for rounding alone is not to wait for it.
+bool TuneRun::wants_bias() const {
+  return config().search.strategy != "none" || config().search.start != "nearest";
+}
+
 StartPoint TuneRun::make_start() {
   const IntNetwork& network = prepared_.network;
   const std::string& start = config().search.start;
@@ -127,9 +132,11 @@ StartPoint TuneRun::make_start() {
     point.start = measure(point.params, Clock::now());
   } else {
     std::vector<LayerParams> corrected = params;
-    const Clock::time_point begun = Clock::now();
-    correct_biases(network, prepared_.reference, *session_, calibration_, corrected);
-    point.bias = measure(corrected, begun);
+    if (wants_bias()) {
+      const Clock::time_point begun = Clock::now();
+      correct_biases(network, prepared_.reference, *session_, calibration_, corrected);
+      point.bias = measure(corrected, begun);
+    }
     if (start == "descent") {
       const Clock::time_point descent = Clock::now();
       apply(params);
@@ -166,7 +173,7 @@ std::string TuneRun::start_key() const {
   Config relevant = config();  // a key that is not named here counts
   const SearchConfig none;
   SearchConfig& search = relevant.search;
-  search.strategy = none.strategy;
+  search.strategy = wants_bias() ? none.strategy : search.strategy;
   search.order = none.order;
   search.fitness = none.fitness;
   search.mutation = none.mutation;

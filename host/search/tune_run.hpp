@@ -36,6 +36,7 @@ class TuneRun {
   bool interrupted() const { return *request_.stop && !timed_out_; }
 
   void open_folder();
+  bool wants_bias() const;
   StartPoint make_start();        ///< nearest, bias, start
   std::string start_key() const;  ///< fingerprint of all that decides it
   Sensitivity measure_order();    ///< by sensitivity
