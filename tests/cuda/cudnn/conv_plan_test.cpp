@@ -305,6 +305,13 @@ TEST_F(Deviceless, ChoicesAreMadeAgainFromTheirNumbers) {
   const ConvTask task = small_task(ConvRole::wide, 32);
   const auto choices = engine_choices(*api_, target(), task, ConvForm::whole);
   ASSERT_GT(choices.size(), 2u);
+  const ConvGraph graph = make_conv_graph(*api_, target(), task, ConvForm::whole);
+  const auto config = make_config(*api_, target(), graph, choices.back());
+  ASSERT_TRUE(config.has_value());
+  std::vector<Descriptor> knobs;
+  knobs.emplace_back(*api_, CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, "a knob's value");
+  ASSERT_EQ(config->config.fill(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, knobs), 1);
+  EXPECT_EQ(knobs[0].values<std::int64_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, 1).at(0), choices.back().knobs[0].value);
   const PlanOutcome outcome = plan_choice(*api_, target(), task, ConvForm::whole, choices.back());
   EXPECT_TRUE(outcome.accepted) << outcome.reason;
   EXPECT_THAT(outcome.engine, testing::StartsWith(choice_text(choices.back())));
