@@ -77,19 +77,8 @@ class ChunkProgram {
   void place();
   void append_conv(Program& program, int stream, const Step& step, std::byte* arena, const TensorTable& at,
                    const WideFilter& wide) const;
-  /// A node that is no convolution, between elements of type T.
-  template <class T>
+  /// A node that is no convolution.
   void append_node(Program& program, int stream, int node, const TensorTable& at) const;
-  template <class T>
-  void append_add(Program& program, int stream, int node, const TensorTable& at) const;
-  template <class T>
-  void append_concat(Program& program, int stream, int node, const TensorTable& at) const;
-  template <class T>
-  void append_elementwise(Program& program, int stream, int node, const TensorTable& at) const;
-  template <class T>
-  T* elements(const TensorTable& at, int node) const {
-    return reinterpret_cast<T*>(tensor(at, node));
-  }
 
   const DeviceNetwork& network_;
   const ChunkSpec spec_;

@@ -85,7 +85,7 @@ void EngineSearch::prepare_suffix() {
                                                                .kept = {n.output},
                                                                .images = memory_.chunk.images,
                                                                .candidates = population_.resident(),
-                                                               .searched = n.at(plan_.node).layer});
+                                                               .searched = n.at(plan_.node).layer()});
   std::size_t staged = 0;
   for (int node : plan_.cut) staged += aligned(static_cast<std::size_t>(memory_.chunk.images * image_bytes(node)));
   for (int s = 0; s < memory_.chunk.streams; ++s) {

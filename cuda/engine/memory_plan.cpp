@@ -24,7 +24,7 @@ std::string SearchMemory::text() const {
 
 SearchMemory plan_search_memory(const IntNetwork& network, const LayerPlan& plan, const PopulationOptions& options,
                                 std::int64_t count, const ChunkLimits& limits) {
-  const Layer& layer = network.layer(network.at(plan.node).layer);
+  const Layer& layer = network.layer(network.at(plan.node).layer());
   const ChunkNeeds needs = chunk_needs(network, searched_nodes(plan), plan.cut);
   // A filter comes with fp32 biases and multipliers, and where that is what runs, as halves too.
   const std::int64_t genes = layer.filter.size(), filter = genes * (network.half() ? 3 : 1) + 8 * layer.filter.k;

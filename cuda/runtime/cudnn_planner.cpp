@@ -68,7 +68,7 @@ class CudnnPlanner : public ConvPlanner {
 
   std::shared_ptr<const DeviceConv> prepare(const ConvTask& task, int code_bits) override {
     const ConvRequest request{task, code_bits};
-    if (auto made = remembered(request)) return made;
+    if (auto made = at_hand(request)) return made;
     return settle(request, tunable(task) ? tune(task, code_bits) : ladder_.find(target_, task, code_bits));
   }
 
@@ -77,7 +77,7 @@ class CudnnPlanner : public ConvPlanner {
     std::set<Key> seen;
     for (const ConvRequest& request : requests) {
       // Tuning goes task by task: it compiles side by side, but times alone.
-      if (tunable(request.task) || remembered(request)) continue;
+      if (tunable(request.task) || at_hand(request)) continue;
       if (seen.insert(key_of(request)).second) open.push_back(request);
     }
     std::vector<std::optional<FoundPlan>> found(open.size());
@@ -104,9 +104,13 @@ class CudnnPlanner : public ConvPlanner {
   static Key key_of(const ConvRequest& request) {
     return {task_text(request.task), half_is_exact(request.task, request.code_bits)};
   }
-  std::shared_ptr<const DeviceConv> remembered(const ConvRequest& request) const {
-    const auto found = made_.find(key_of(request));
-    return found == made_.end() ? nullptr : found->second;
+  /// What has been made before, or needs no plan: a kernel of our own for the tasks that it is made for.
+  std::shared_ptr<const DeviceConv> at_hand(const ConvRequest& request) {
+    auto& made = made_[key_of(request)];
+    if (made) return made;
+    made = make_depthwise_conv(request.task);
+    if (made) spdlog::debug("{}: {}", task_text(request.task), made->description());
+    return made;
   }
   /// Engines round sums of halves differently, and tuning must not change a result.
   bool tunable(const ConvTask& task) const { return autotune_ && !task.half; }

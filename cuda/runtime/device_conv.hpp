@@ -27,6 +27,9 @@ class ConvPlanner {
   virtual std::string description() const = 0;  ///< of the vendor's library
 };
 
+/// By the kernel for depthwise convolutions of codes; nullptr where it does not serve (depthwise_task.hpp).
+std::shared_ptr<const DeviceConv> make_depthwise_conv(const ConvTask& task);
+
 /// Every convolution by the plain kernel; `reason` says why no vendor serves.
 std::unique_ptr<ConvPlanner> make_plain_planner(std::string reason);
 

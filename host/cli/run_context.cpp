@@ -91,8 +91,8 @@ void announce(const RunContext& run) {
   const Config& config = run.request.config;
   std::int64_t layers = 0, parameters = 0;
   for (const Node& node : run.graph->nodes) {
-    layers += !node.weights.empty();
-    parameters += static_cast<std::int64_t>(node.weights.size());
+    layers += node.layer() != nullptr;
+    parameters += node.layer() != nullptr ? static_cast<std::int64_t>(node.layer()->weights.size()) : 0;
   }
   spdlog::info("model    {}: {} layers, {} weights", config.model, layers, count_text(parameters));
   spdlog::info("training {}", run.request.train->description());

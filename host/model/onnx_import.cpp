@@ -92,7 +92,7 @@ void Importer::add_input(const std::optional<ImportOptions>& options) {
     return;
   }
   try {
-    values_.emplace(model_.input->name(), builder_.add(make_node(Op::input, name, {}, {h, w, channels}), false));
+    values_.emplace(model_.input->name(), builder_.add(make_node(FloatInput{}, name, {}, {h, w, channels}), false));
   } catch (const Refusal& refusal) {
     fail(ErrorKind::input, "{}: the input '{}': {}", model_.file, name, refusal.what());
   }

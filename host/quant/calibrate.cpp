@@ -3,19 +3,25 @@
 #include <cmath>
 #include <cstdlib>
 #include <numeric>
+#include <optional>
 
+#include "primitives.hpp"
 #include "qnudge/core/error.hpp"
-#include "qnudge/core/fixed_point.hpp"
 #include "qnudge/quant/quantise.hpp"
 
 namespace qnudge {
 namespace {
 
-constexpr float kSigmoidRange = 127.0f / 128.0f;  // what exponent -7 holds
-
 /// Codes of `node` are codes of its inputs, so all share one scale.
 bool passes_codes(const IntNode& node) {
-  return node.op == IntOp::clamp || node.op == IntOp::concat || node.op == IntOp::max_pool || node.op == IntOp::view;
+  const auto passes = quant_facet(node).passes_codes;
+  return passes != nullptr && passes(node);
+}
+
+/// The largest |value| of `node`, where it is known beforehand.
+std::optional<float> known_range(const IntNode& node) {
+  const auto range = quant_facet(node).range;
+  return range == nullptr ? std::nullopt : range(node);
 }
 
 /// Representative of each node's group of tied scales.
@@ -44,73 +50,13 @@ std::int8_t saturated_code(double value, int exponent) {
   return static_cast<std::int8_t>(std::nearbyint(std::clamp(std::ldexp(value, -exponent), -128.0, 127.0)));
 }
 
-/// 1 / (1 + exp(-x)). Fixed-point exponential and IEEE division: the same on every machine.
-double sigmoid(double x) {
-  const double magnitude = std::min(std::abs(x), 64.0);
-  const auto d = static_cast<std::int64_t>(std::nearbyint(magnitude * static_cast<double>(kQ16One)));
-  const double e = static_cast<double>(exp_q30(-d)) / static_cast<double>(kQ30One);
-  return x < 0 ? e / (1.0 + e) : 1.0 / (1.0 + e);
-}
-
-std::vector<std::int8_t> sigmoid_table(int exponent, int out_exponent) {
-  std::vector<std::int8_t> table;
-  for (int code = -128; code <= 127; ++code) {
-    table.push_back(saturated_code(sigmoid(std::ldexp(code, exponent)), out_exponent));
-  }
-  return table;
-}
-
-/// By the bits of the input; infinities and NaN, which do not occur, give what their bits as a larger exponent would.
-std::vector<Half> half_sigmoid_table(int exponent, int out_exponent) {
-  std::vector<Half> table;
-  for (std::uint32_t bits = 0; bits <= 0xffff; ++bits) {
-    const double x = std::ldexp(static_cast<double>(to_float(Half{static_cast<std::uint16_t>(bits)})), exponent);
-    table.push_back(to_half(static_cast<float>(std::ldexp(sigmoid(x), -out_exponent))));
-  }
-  return table;
-}
-
-float power_of_two(int exponent) {
-  return static_cast<float>(std::ldexp(1.0, exponent));
-}
-
-/// Divisor that all windows of an average pooling share, else r * s.
-std::int64_t common_divisor(const IntNode& node, const Shape& in) {
-  const auto divisor = [&](std::int64_t y, std::int64_t x) {
-    return pool_divisor(node, in, y * node.pool.stride_h - node.pool.pad_top,
-                        x * node.pool.stride_w - node.pool.pad_left);
-  };
-  for (std::int64_t y = 0; y < node.shape.h; ++y) {
-    for (std::int64_t x = 0; x < node.shape.w; ++x) {
-      if (divisor(y, x) != divisor(0, 0)) return node.pool.r * node.pool.s;
-    }
-  }
-  return divisor(0, 0);
-}
-
 /// Everything of node `i` that follows from exponents.
 void derive(IntNetwork& network, std::size_t i) {
   IntNode& node = network.nodes[i];
-  const auto input = [&](std::size_t j) -> const IntNode& { return network.at(node.inputs[j]); };
   if (node.clip_low != 0.0) node.low = saturated_code(node.clip_low, node.exponent);
   if (node.clip_high != 0.0) node.high = saturated_code(node.clip_high, node.exponent);
   node.low = std::min(node.low, node.high);
-  switch (node.op) {
-    case IntOp::add:
-      node.multiplier_a = power_of_two(input(0).exponent - node.exponent);
-      node.multiplier_b = power_of_two(input(1).exponent - node.exponent);
-      break;
-    case IntOp::average_pool:
-      node.multiplier = static_cast<float>(std::ldexp(1.0, input(0).exponent - node.exponent) /
-                                           static_cast<double>(common_divisor(node, input(0).shape)));
-      break;
-    case IntOp::lookup:
-      node.table = sigmoid_table(input(0).exponent, node.exponent);
-      if (network.half()) node.half_table = half_sigmoid_table(input(0).exponent, node.exponent);
-      break;
-    default:
-      break;
-  }
+  if (const auto rest = quant_facet(node).derive; rest != nullptr) rest(network, node);
 }
 
 }  // namespace
@@ -122,7 +68,7 @@ void calibrate(IntNetwork& network, const Ranges& ranges) {
     const IntNode& node = network.nodes[i];
     const auto source = static_cast<std::size_t>(node.source);
     require(source < ranges.size(), ErrorKind::internal, "node '{}': no calibration range", node.name);
-    const float range = node.op == IntOp::lookup ? kSigmoidRange : ranges[source];
+    const float range = known_range(node).value_or(ranges[source]);
     const double limit = std::ldexp(127.0, kExponentLimit);
     require(range >= 0.0f && static_cast<double>(range) <= limit, ErrorKind::input,
             "node '{}': activations reach {} over the calibration images; finite values up to {} are needed", node.name,
@@ -153,7 +99,7 @@ void choose_exponents(IntNetwork& network, std::span<const GridErrors> errors) {
   for (std::size_t i = 0; i < group.size(); ++i) {
     const auto representative = static_cast<std::size_t>(group[i]);
     const bool is_output = network.float_output() && static_cast<int>(i) == network.output;
-    if (network.nodes[i].op == IntOp::lookup || is_output) fixed[representative] = true;
+    if (known_range(network.nodes[i]) || is_output) fixed[representative] = true;
     for (std::size_t e = 0; e < sums[i].size(); ++e) sums[representative][e] += errors[i][e];
   }
   std::vector<int> exponents;

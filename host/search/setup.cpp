@@ -79,7 +79,7 @@ void refine_exponents(IntNetwork& network, const Dataset& train, const Indices& 
 }
 
 /// One more pass over the calibration images for what descent, channel and gram fit.
-std::shared_ptr<const TargetValues> compute_targets(const Config& config, const IntNetwork& network, const Graph& graph,
+std::shared_ptr<const TargetValues> compute_targets(const Config& config, const IntNetwork& network,
                                                     const Ranges& ranges, const SampleReader& calibration,
                                                     const FloatPass& float_pass, TargetTable& table) {
   table.images = config.data.calibration;
@@ -89,7 +89,7 @@ std::shared_ptr<const TargetValues> compute_targets(const Config& config, const 
   std::vector<std::vector<std::int32_t>> positions(network.layers.size());
   for (std::size_t l = 0; l < network.layers.size(); ++l) {
     const Shape& out = network.layers[l].out;
-    const int layer = static_cast<int>(l), source = target_source(network, graph, layer);
+    const int layer = static_cast<int>(l), source = target_source(network, layer);
     table.exponents.push_back(target_exponent(static_cast<double>(ranges[static_cast<std::size_t>(source)])));
     positions[l] = draw_positions(config.seed, layer, out, table.images, table.per_image);
     observe.samples.push_back(
@@ -130,8 +130,8 @@ Computed compute_reference(const Config& config, IntNetwork& network, const Grap
   reference.test = float_set(shared, graph.fingerprint, network, test, splits.test, float_pass, false);
   if (!splits.threshold.empty()) reference.threshold = float_set(network, test, splits.threshold, float_pass, false);
   if (with_targets) {
-    computed.targets = compute_targets(config, network, graph, ranges, reader_of(train, splits.calibration), float_pass,
-                                       reference.targets);
+    computed.targets =
+        compute_targets(config, network, ranges, reader_of(train, splits.calibration), float_pass, reference.targets);
   }
   return computed;
 }

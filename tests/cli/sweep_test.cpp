@@ -98,7 +98,7 @@ TEST_F(SweepCommand, AnotherConfigModelOrDataSetIsRefused) {
 
   fs::remove(folder() / kRuns[3] / "report.json");
   Graph other = test::small_graph();
-  other.nodes[1].weights[0] += 0.5f;
+  std::get<FloatLayer>(other.nodes[1].what).weights[0] += 0.5f;
   export_float_onnx(other, disk_.model());
   const Said changed = sweep();
   EXPECT_EQ(changed.code, 2);

@@ -85,6 +85,22 @@ TEST_F(Planner, DoesNotGiveWiderCodesAPlanThatIsExactForNarrowOnesAlone) {
   }
 }
 
+TEST_F(Planner, AsksCudnnForNoDepthwiseConvolutionOfCodes) {
+  ConvTask task;
+  task.role = ConvRole::shared;
+  task.candidates = 3;
+  task.in = task.out = {8, 8, 32};
+  task.filter = {32, 3, 3, 1};
+  task.geometry = {{.r = 3, .s = 3, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1}, 32};
+  task.epilogue.addition = FusedAddition{};
+  const auto conv = open()->prepare(task, 8);
+  EXPECT_EQ(conv->description(), "depthwise kernel, 16 channels a thread");
+  EXPECT_TRUE(conv->vendor()) << "additions are fused into it";
+  EXPECT_EQ(fake_.compiled, 0);
+  task.half = true;
+  EXPECT_THAT(open()->prepare(task, 8)->description(), HasSubstr("cuDNN"));
+}
+
 TEST_F(Planner, StoresPlansWhileItLives) {
   const auto first = open();
   first->prepare(product(4, 64), 8);

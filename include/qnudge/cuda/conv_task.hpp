@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "qnudge/model/graph.hpp"
+#include "qnudge/model/geometry.hpp"
 
 namespace qnudge::cuda {
 

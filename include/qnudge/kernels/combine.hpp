@@ -6,10 +6,9 @@
 #include "qnudge/core/host_device.hpp"
 #include "qnudge/kernels/activation.hpp"
 #include "qnudge/kernels/strided.hpp"
+#include "qnudge/model/combine_kind.hpp"
 
 namespace qnudge {
-
-enum class CombineKind : std::uint8_t { add, subtract, multiply, divide, minimum, maximum };
 
 /// Two elements become one, with one rounding. m_a and m_b are powers of two, so that both scaled operands are exact;
 /// for products and quotients m_a alone scales.

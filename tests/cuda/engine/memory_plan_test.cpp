@@ -32,7 +32,7 @@ void expect_valid(const IntNetwork& n, const LayerPlan& plan, const PopulationOp
   // What is live at once is at least the searched layer's output beside what it reads.
   const std::int64_t out = n.at(plan.node).shape.size();
   EXPECT_GE(m.activations, m.chunk.streams * m.chunk.images * m.candidates * out);
-  const Layer& layer = n.layer(n.at(plan.node).layer);
+  const Layer& layer = n.layer(n.at(plan.node).layer());
   EXPECT_LT(m.candidates * layer.filter.size(), std::int64_t{1} << 31);
   EXPECT_EQ(m.parents, options.parents * layer.filter.size());
   EXPECT_GE(m.filters, m.candidates * layer.filter.size());
