@@ -81,28 +81,33 @@ EngineConfig describe(const Cudnn& api, Descriptor config) {
          knob.values<std::int64_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, 1).at(0)});
   }
   std::sort(choice.knobs.begin(), choice.knobs.end());
-  EngineConfig described{std::move(choice), std::move(engine[0]), std::move(config)};
+  EngineConfig described{std::move(choice), std::move(engine[0]), std::move(config), {}};
   read_notes(described);
   return described;
 }
 
+/// A configuration, and the descriptors that it refers to.
+struct KnobbedConfig {
+  Descriptor config;
+  std::vector<Descriptor> knobs;
+};
+
 /// `knobs` of an engine; nothing if cuDNN does not take them.
-std::optional<Descriptor> config_of(const Cudnn& api, const Descriptor& engine, const std::vector<Knob>& knobs) {
-  std::vector<Descriptor> values =
-      descriptors(api, CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, "a knob's value", knobs.size());
+std::optional<KnobbedConfig> config_of(const Cudnn& api, const Descriptor& engine, const std::vector<Knob>& knobs) {
+  KnobbedConfig made{{api, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, "an engine"},
+                     descriptors(api, CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, "a knob's value", knobs.size())};
   std::vector<cudnnBackendDescriptor_t> raw;
   for (std::size_t i = 0; i < knobs.size(); ++i) {
-    values[i]
+    made.knobs[i]
         .set(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, static_cast<cudnnBackendKnobType_t>(knobs[i].type))
         .set(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, knobs[i].value);
-    if (values[i].try_finalize() != CUDNN_STATUS_SUCCESS) return std::nullopt;
-    raw.push_back(values[i].get());
+    if (made.knobs[i].try_finalize() != CUDNN_STATUS_SUCCESS) return std::nullopt;
+    raw.push_back(made.knobs[i].get());
   }
-  Descriptor config(api, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, "an engine");
-  config.set(CUDNN_ATTR_ENGINECFG_ENGINE, engine);
-  if (!raw.empty()) config.set_descriptors(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, raw);
-  if (config.try_finalize() != CUDNN_STATUS_SUCCESS) return std::nullopt;
-  return config;
+  made.config.set(CUDNN_ATTR_ENGINECFG_ENGINE, engine);
+  if (!raw.empty()) made.config.set_descriptors(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, raw);
+  if (made.config.try_finalize() != CUDNN_STATUS_SUCCESS) return std::nullopt;
+  return made;
 }
 
 /// `knobs` with one knob at a time at each of its other values. A knob that the heuristics do not name stands at its
@@ -155,9 +160,9 @@ std::optional<EngineConfig> make_config(const Cudnn& api, const PlanTarget& targ
     return std::nullopt;
   }
   if (engine.try_finalize() != CUDNN_STATUS_SUCCESS) return std::nullopt;
-  std::optional<Descriptor> config = config_of(api, engine, choice.knobs);
+  std::optional<KnobbedConfig> config = config_of(api, engine, choice.knobs);
   if (!config) return std::nullopt;
-  EngineConfig made{choice, std::move(engine), std::move(*config)};
+  EngineConfig made{choice, std::move(engine), std::move(config->config), std::move(config->knobs)};
   read_notes(made);
   return made;
 }

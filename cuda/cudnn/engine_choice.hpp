@@ -33,8 +33,9 @@ std::string choice_text(const EngineChoice& choice);
 struct EngineConfig {
   EngineChoice choice;
   Descriptor engine, config;
-  bool exact = true;           ///< deterministic, in exact sums, without reordered filters
-  bool native_graphs = false;  ///< the plan's kernels can be had as nodes of a CUDA graph
+  std::vector<Descriptor> knobs;  ///< that `config` refers to
+  bool exact = true;              ///< deterministic, in exact sums, without reordered filters
+  bool native_graphs = false;     ///< the plan's kernels can be had as nodes of a CUDA graph
 };
 
 /// What one mode of the heuristics names for `graph`, best first, exact or not; nothing if it knows no engine.

@@ -21,7 +21,8 @@ class PlanWorkers {
   explicit PlanWorkers(MakeTarget make, std::function<void()> enter = {}, std::size_t threads = 0);
 
   /// work(i, target) once for every i in [0, count), in any order and thread; waits for all. What has thrown first, by
-  /// i, is thrown again when all others are done.
+  /// i, is thrown again when all others are done. A thread that gets no target leaves its share to the others; if none
+  /// gets one, what `make` has thrown is thrown again.
   void for_each(std::size_t count, const std::function<void(std::size_t, const PlanTarget&)>& work);
 
  private:

@@ -25,6 +25,7 @@ class CudaDevice : public Device {
   void upload(void* to, const void* from, std::size_t bytes) override;
   void download(void* to, const void* from, std::size_t bytes) override;
   ConvHandle prepare_conv(const ConvTask& task, int code_bits) override;
+  void prepare_convs(std::span<const ConvRequest> requests) override { planner_->prepare_all(requests); }
   void run(const Program& program) override { runner_.enqueue(program); }
   /// As one graph; program by program where the device cannot have it as a graph, with a warning.
   std::int32_t repeat(const Program& program, std::int32_t times, const StopFlag& stop) override {

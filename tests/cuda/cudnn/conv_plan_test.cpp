@@ -5,13 +5,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
 #include <set>
 
 #include "cuda/cudnn/conv_plan.hpp"
+#include "cuda/cudnn/plan_ladder.hpp"
 #include "cuda/cudnn/plan_workers.hpp"
 #include "cuda/tools/described_devices.hpp"
 #include "cuda/tools/model_shapes.hpp"
+#include "fake_cudnn.hpp"
 #include "qnudge/core/error.hpp"
+#include "qnudge/cuda/plain_task.hpp"
 #include "small_task.hpp"
 
 namespace qnudge::cuda {
@@ -68,6 +73,68 @@ TEST(ConvGraphs, AreRefusedForTensorsThatIndicesCannotCount) {
   EXPECT_EQ(graph_refusal(task, ConvForm::whole), "");
   ++task.in.w, ++task.out.w;
   EXPECT_THAT(graph_refusal(task, ConvForm::whole), HasSubstr("2^31")) << "inputs of every candidate";
+}
+
+/// One graph sees the filters of all candidates, or of one.
+TEST(ConvGraphs, AreRefusedForFiltersThatIndicesCannotCount) {
+  ConvTask task;  // VGG16's first product
+  task.role = ConvRole::wide;
+  task.images = 4;
+  task.in = {7, 7, 512};
+  task.out = {1, 1, 4096};
+  task.filter = {4096, 7, 7, 512};
+  task.geometry.window = {.r = 7, .s = 7};
+  for (const auto& [candidates, taken] : {std::pair{1, true}, {20, true}, {21, false}, {32, false}, {64, false}}) {
+    task.candidates = candidates;
+    EXPECT_EQ(graph_refusal(task, ConvForm::whole).empty(), taken) << candidates;
+    EXPECT_EQ(graph_refusal(task, ConvForm::sliced), "") << candidates;
+  }
+  task.role = ConvRole::shared;
+  EXPECT_EQ(graph_refusal(task, ConvForm::whole), "") << "the filter of all candidates is one";
+}
+
+/// Engines contract multiplications and additions, which only exact products survive.
+TEST(ConvGraphs, TakePowersOfTwoAloneForAdditions) {
+  const test::FakeCudnn fake;
+  const auto build = [&](float m_conv, float m_residual) {
+    ConvTask task = small_task(ConvRole::single, 1);
+    task.epilogue.addition = FusedAddition{m_conv, m_residual, -128, 127};
+    make_conv_graph(fake.api(), PlanTarget(fake.handle()), task, ConvForm::whole);
+  };
+  for (const float power : {1.0f, 0.5f, 2.0f, 0x1p-30f, 0x1p20f, 0x1p-126f}) {
+    EXPECT_NO_THROW(build(power, 1));
+    EXPECT_NO_THROW(build(1, power));
+  }
+  constexpr float kInfinite = std::numeric_limits<float>::infinity();
+  for (const float other : {0.3f, 3.0f, 0.0f, -0.5f, kInfinite, std::nanf("")}) {
+    EXPECT_THROW(build(other, 1), Error) << other;
+    EXPECT_THROW(build(1, other), Error) << other;
+  }
+}
+
+/// A convolution and then the addition gives the bytes of the two fused.
+TEST(ConvTasks, TheAdditionCanBeTakenApart) {
+  ConvTask task = small_task(ConvRole::shared, 3);
+  task.epilogue.low = -100;
+  task.epilogue.addition = FusedAddition{0.5f, 2.0f, 0, 90};
+  const auto count = static_cast<std::size_t>(output_elements(task));
+  std::vector<std::int8_t> x(count), w(static_cast<std::size_t>(task.filter.size())), residual(count), fused(count),
+      apart(count);
+  std::uint32_t state = 1;
+  for (auto* codes : {&x, &w, &residual}) {
+    for (auto& code : *codes) code = static_cast<std::int8_t>((state = state * 1664525u + 1013904223u) >> 24);
+  }
+  const std::vector<float> bias(16, 3.0f), multiplier(16, 0x1p-9f);
+  ConvPointers at{x.data(), w.data(), bias.data(), multiplier.data(), residual.data(), fused.data(), nullptr};
+  const auto run = [&](const auto& op) {
+    for (std::size_t i = 0; i < count; ++i) op(static_cast<std::int64_t>(i));
+  };
+  run(plain_conv<std::int8_t>(task, at));
+  at.y = apart.data();
+  run(plain_conv<std::int8_t>(without_addition(task), at));
+  EXPECT_NE(fused, apart);
+  run(addition_apart(task, at));
+  EXPECT_EQ(fused, apart);
 }
 
 TEST(CudnnLibrary, SaysWhichNvrtcIsMissing) {
@@ -238,6 +305,13 @@ TEST_F(Deviceless, ChoicesAreMadeAgainFromTheirNumbers) {
   const ConvTask task = small_task(ConvRole::wide, 32);
   const auto choices = engine_choices(*api_, target(), task, ConvForm::whole);
   ASSERT_GT(choices.size(), 2u);
+  const ConvGraph graph = make_conv_graph(*api_, target(), task, ConvForm::whole);
+  const auto config = make_config(*api_, target(), graph, choices.back());
+  ASSERT_TRUE(config.has_value());
+  std::vector<Descriptor> knobs;
+  knobs.emplace_back(*api_, CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, "a knob's value");
+  ASSERT_EQ(config->config.fill(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, knobs), 1);
+  EXPECT_EQ(knobs[0].values<std::int64_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, 1).at(0), choices.back().knobs[0].value);
   const PlanOutcome outcome = plan_choice(*api_, target(), task, ConvForm::whole, choices.back());
   EXPECT_TRUE(outcome.accepted) << outcome.reason;
   EXPECT_THAT(outcome.engine, testing::StartsWith(choice_text(choices.back())));

@@ -243,7 +243,12 @@ void EmulatedDevice::download(void* to, const void* from, std::size_t bytes) {
   if (bytes > 0) std::memcpy(to, from, bytes);
 }
 
+void EmulatedDevice::prepare_convs(std::span<const ConvRequest> requests) {
+  for (const ConvRequest& request : requests) together_.insert(task_text(request.task));
+}
+
 ConvHandle EmulatedDevice::prepare_conv(const ConvTask& task, int) {
+  if (!together_.contains(task_text(task))) alone_.insert(task_text(task));
   return std::make_shared<EmulatedConv>(task, options_.fuses);
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <random>
 #include <set>
+#include <string>
 
 #include "qnudge/cuda/device.hpp"
 #include "qnudge/cuda/graph_launch.hpp"
@@ -34,6 +35,7 @@ class EmulatedDevice : public Device {
   void upload(void* to, const void* from, std::size_t bytes) override;
   void download(void* to, const void* from, std::size_t bytes) override;
   ConvHandle prepare_conv(const ConvTask& task, int code_bits) override;
+  void prepare_convs(std::span<const ConvRequest> requests) override;
   void run(const Program& program) override;
   std::int32_t repeat(const Program& program, std::int32_t times, const StopFlag& stop) override {
     return launches_.repeat(program, times, stop);
@@ -45,6 +47,8 @@ class EmulatedDevice : public Device {
 
   std::size_t bytes_in_use() const { return *used_; }
   std::int64_t commands() const { return commands_; }  ///< executed so far
+  /// Convolutions that were prepared one by one, not with others before.
+  const std::set<std::string>& prepared_alone() const { return alone_; }
 
  private:
   const EmulationOptions options_;
@@ -53,6 +57,7 @@ class EmulatedDevice : public Device {
   std::int64_t commands_ = 0;
   int graphs_asked_for_ = 0;
   GraphLaunches launches_;
+  std::set<std::string> together_, alone_;  // by task_text
 };
 
 }  // namespace qnudge::cuda::test

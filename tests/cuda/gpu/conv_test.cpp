@@ -7,6 +7,8 @@
 #include <map>
 #include <random>
 
+#include "cuda/cudnn/plan_ladder.hpp"
+#include "cuda/cudnn/plan_workers.hpp"
 #include "cuda/runtime/cudnn_convs.hpp"
 #include "gpu.hpp"
 #include "qnudge/cuda/device.hpp"
@@ -187,6 +189,40 @@ TEST_P(GpuConv, HalfFormsEqualTheDefinitionInsideTheirBound) {
     }
   }
   EXPECT_GT(planned, 0);
+}
+
+using GpuChoices = test::GpuTest;
+
+/// What a tuner chooses among: every tile, and the addition apart.
+TEST_F(GpuChoices, EqualTheDefinition) {
+  const auto device = open_cuda_device();
+  const Cudnn& api = cudnn();
+  const auto handles = std::make_shared<CudnnHandles>(api, 1);
+  PlanWorkers workers([&] { return std::make_unique<PlanTarget>(api); }, [] { cudaSetDevice(0); });
+  const PlanStore none({}, "none");
+  const PlanLadder ladder(api, 0, none, EngineHints::built_in());
+  int tried = 0;
+  for (ConvTask task : {task_of(ConvRole::shared, 3, {8, 8, 64}, {64, 3, 3, 64}, {same(3, 1)}),
+                        task_of(ConvRole::wide, 5, {9, 7, 16}, {48, 3, 3, 16}, {same(3, 2)})}) {
+    if (task.role == ConvRole::shared) task.epilogue.addition = FusedAddition{0.5f, 2.0f, 0, 127};
+    const Operands operands(task, 1);
+    const auto wanted = expected(task, operands);
+    const auto rivals = ladder.rivals(PlanTarget(handles->first()), task, ConvForm::whole, 100);
+    std::vector<PlanOutcome> outcomes(rivals.size());
+    workers.for_each(rivals.size(), [&](std::size_t i, const PlanTarget& target) {
+      outcomes[i] = ladder.make(target, task, ConvForm::whole, rivals[i]);
+    });
+    for (std::size_t i = 0; i < rivals.size(); ++i) {
+      if (!outcomes[i].plan) continue;
+      const bool apart = rivals[i].addition_apart;
+      std::shared_ptr<const DeviceConv> conv =
+          make_cudnn_conv(handles, outcomes[i].plan, apart ? without_addition(task) : task, ConvForm::whole);
+      if (apart) conv = with_addition_apart(conv, task);
+      EXPECT_EQ(found(*device, task, operands, conv), wanted) << task_text(task) << ", " << hint_text(rivals[i]);
+      ++tried;
+    }
+  }
+  EXPECT_GT(tried, 10);
 }
 
 }  // namespace
