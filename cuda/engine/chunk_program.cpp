@@ -71,13 +71,14 @@ ConvTask ChunkProgram::task(int node) const {
   return task;
 }
 
-/// The addition as epilogue of one of its inputs, if that is a convolution that nothing else reads, with the same
-/// candidates as the other input, and if a vendor engine takes it.
-std::optional<ChunkProgram::Step> ChunkProgram::fuse(int add, const std::vector<bool>& taken) const {
+/// Of a sum of two, the addition as epilogue of one of its inputs, the second first, where that is a convolution that
+/// nothing else reads, with the same candidates as the other input.
+std::vector<ChunkProgram::Fusion> ChunkProgram::fusions(int add, const std::vector<bool>& taken) const {
   const IntNetwork& n = network_.description();
   const IntNode& node = n.at(add);
+  std::vector<Fusion> all;
   const auto multipliers = sum_multipliers(node);
-  if (!multipliers) return std::nullopt;
+  if (!multipliers) return all;
   for (const std::size_t own : {std::size_t{1}, std::size_t{0}}) {
     const int conv = node.inputs[own], other = node.inputs[1 - own];
     const auto at = static_cast<std::size_t>(conv);
@@ -88,31 +89,70 @@ std::optional<ChunkProgram::Step> ChunkProgram::fuse(int add, const std::vector<
     for (const IntNode& reader : n.nodes) count += readers(reader);
     if (n.at(conv).layer() < 0 || count != 1 || taken[at] || kept_[at] || external_[at] || !inside_[at]) continue;
     if (shared(other) && spec_.candidates > 1) continue;
-    ConvTask fused = task(conv);
+    Fusion fusion{conv, 1 - own, task(conv)};
     const auto [low, high] = bounds(node);
-    fused.epilogue.addition = FusedAddition{(*multipliers)[own], (*multipliers)[1 - own], low, high};
-    ConvHandle handle = network_.device().prepare_conv(fused, n.layer(n.at(conv).layer()).params.bits);
-    if (handle->vendor()) return Step{add, std::move(handle), conv, 1 - own};
+    fusion.task.epilogue.addition = FusedAddition{(*multipliers)[own], (*multipliers)[1 - own], low, high};
+    all.push_back(std::move(fusion));
   }
-  return std::nullopt;
+  return all;
+}
+
+ConvRequest ChunkProgram::request(int conv, const ConvTask& task) const {
+  const IntNetwork& n = network_.description();
+  return {task, n.layer(n.at(conv).layer()).params.bits};
+}
+
+std::vector<std::optional<ChunkProgram::Fusion>> ChunkProgram::fuse_additions(
+    const std::function<bool(const Fusion&)>& takes) const {
+  const IntNetwork& n = network_.description();
+  std::vector<bool> taken(n.nodes.size());
+  std::vector<std::optional<Fusion>> fused(n.nodes.size());
+  for (int node : spec_.nodes) {
+    for (Fusion& fusion : fusions(node, taken)) {
+      if (!takes(fusion)) continue;
+      taken[static_cast<std::size_t>(fusion.conv)] = true;
+      fused[static_cast<std::size_t>(node)] = std::move(fusion);
+      break;
+    }
+  }
+  return fused;
+}
+
+/// All convolutions at once, which takes a fraction of the time of one by one.
+void ChunkProgram::prepare(const std::vector<std::optional<Fusion>>& fused) const {
+  const IntNetwork& n = network_.description();
+  std::vector<bool> swallowed(n.nodes.size());
+  std::vector<ConvRequest> requests;
+  for (const auto& fusion : fused) {
+    if (!fusion) continue;
+    swallowed[static_cast<std::size_t>(fusion->conv)] = true;
+    requests.push_back(request(fusion->conv, fusion->task));
+  }
+  for (int node : spec_.nodes) {
+    if (n.at(node).layer() >= 0 && !swallowed[static_cast<std::size_t>(node)]) {
+      requests.push_back(request(node, task(node)));
+    }
+  }
+  network_.device().prepare_convs(requests);
 }
 
 void ChunkProgram::plan_steps() {
   const IntNetwork& n = network_.description();
+  Device& device = network_.device();
+  const auto conv_of = [&](const ConvRequest& asked) { return device.prepare_conv(asked.task, asked.code_bits); };
+  prepare(fuse_additions([](const Fusion&) { return true; }));
+  const auto fused = fuse_additions([&](const Fusion& f) { return conv_of(request(f.conv, f.task))->vendor(); });
   std::vector<bool> swallowed(n.nodes.size());
-  std::vector<std::optional<Step>> fused(n.nodes.size());
-  for (int node : spec_.nodes) {
-    auto& step = fused[static_cast<std::size_t>(node)];
-    step = fuse(node, swallowed);
-    if (step) swallowed[static_cast<std::size_t>(step->fused)] = true;
+  for (const auto& fusion : fused) {
+    if (fusion) swallowed[static_cast<std::size_t>(fusion->conv)] = true;
   }
   for (int node : spec_.nodes) {
     const IntNode& what = n.at(node);
     if (what.inputs.empty() || what.view() || swallowed[static_cast<std::size_t>(node)]) continue;
-    if (fused[static_cast<std::size_t>(node)]) {
-      steps_.push_back(*fused[static_cast<std::size_t>(node)]);
+    if (const auto& fusion = fused[static_cast<std::size_t>(node)]) {
+      steps_.push_back({node, conv_of(request(fusion->conv, fusion->task)), fusion->conv, fusion->other});
     } else if (what.layer() >= 0) {
-      steps_.push_back({node, network_.device().prepare_conv(task(node), n.layer(what.layer()).params.bits)});
+      steps_.push_back({node, conv_of(request(node, task(node)))});
     } else {
       steps_.push_back({node, nullptr});
     }

@@ -2,18 +2,21 @@
 #include "qnudge/cuda/engine.hpp"
 
 #include "primitives.hpp"
+#include "qnudge/backend/graph_usage.hpp"
 #include "session.hpp"
 
 namespace qnudge::cuda {
 namespace {
 
-class EngineBackend : public Backend {
+class EngineBackend : public Backend, public GraphLaunching {
  public:
   EngineBackend(std::shared_ptr<Device> device, const EngineOptions& options)
       : device_(std::move(device)), options_(options) {}
 
   std::string name() const override { return "cuda"; }
   std::string device() const override { return device_->description(); }
+
+  GraphUsage graph_usage() const override { return device_->graph_usage(); }
 
   std::optional<std::string> reject(const IntNetwork& network) const override {
     const std::vector<Shape> physical = physical_shapes(network);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "qnudge/core/error.hpp"
+#include "qnudge/cuda/conv_task.hpp"
 
 namespace qnudge::cuda {
 
@@ -39,6 +40,7 @@ SearchMemory plan_search_memory(const IntNetwork& network, const LayerPlan& plan
   for (std::int32_t parts = 1; parts <= most; ++parts) {
     SearchMemory memory = fixed;
     memory.candidates = (most + parts - 1) / parts;
+    if (memory.candidates * genes > kMaxTensorElements) continue;  // their filters are one tensor
     memory.filters = memory.candidates * filter;
     ChunkLimits rest = limits;
     rest.bytes = static_cast<std::size_t>(std::max<std::int64_t>(0, available - memory.total()));

@@ -3,10 +3,9 @@
 
 #include <spdlog/spdlog.h>
 
-#include <optional>
-
 #include "qnudge/cli/backends.hpp"
 #include "qnudge/cli/progress.hpp"
+#include "qnudge/core/error.hpp"
 #include "qnudge/core/files.hpp"
 #include "qnudge/report/format.hpp"
 #include "qnudge/report/html_page.hpp"
@@ -61,9 +60,15 @@ RunContext make_run(const Config& config, const RunInputs& inputs, std::shared_p
 }
 
 RunContext load_run(const RunOptions& options) {
-  const Config config = load_config(options);
-  std::shared_ptr<Backend> backend = make_backend(config.backend, BackendOptions::of(config));
-  return make_run(config, load_inputs(config), std::move(backend));
+  try {
+    const Config config = load_config(options);
+    std::shared_ptr<Backend> backend = make_backend(config.backend, BackendOptions::of(config));
+    return make_run(config, load_inputs(config), std::move(backend));
+  } catch (const Error& error) {
+    require(error.kind() != ErrorKind::interrupted, ErrorKind::interrupted,
+            "interrupted while model and data were read; nothing is saved yet, the same command begins anew");
+    throw;
+  }
 }
 
 RunReport write_results(const RunContext& run, const TuneResult& result, const std::string& config_file) {
@@ -75,6 +80,7 @@ RunReport write_results(const RunContext& run, const TuneResult& result, const s
                               .activations = config.quant.activations,
                               .backend = run.backend->name(),
                               .device = run.backend->device(),
+                              .graphs = graph_usage(*run.backend),
                               .model = config.model,
                               .model_fingerprint = run.graph->fingerprint,
                               .train_data = run.request.train->description(),
@@ -102,13 +108,11 @@ void announce(const RunContext& run) {
   spdlog::info("folder   {}", config.out);
 }
 
-void observe(RunContext& run, Terminal& terminal, const OutputOptions& output, OnSignal on_signal,
+void observe(RunContext& run, Terminal& terminal, const OutputOptions& output, StopSignals* signals,
              const std::function<void(TuneObserver&)>& work) {
-  std::optional<StopSignals> signals;
   StopFlag never{false};
-  if (on_signal == OnSignal::stop_run) signals.emplace();
-  run.request.stop = signals ? &signals->flag() : &never;
-  Progress progress(terminal, progress_options(run, output, signals ? &*signals : nullptr));
+  run.request.stop = signals != nullptr ? &signals->flag() : &never;
+  Progress progress(terminal, progress_options(run, output, signals));
   work(progress);
 }
 

@@ -32,7 +32,7 @@ int run_sensitivity(const RunOptions& options, Terminal& terminal, const OutputO
   announce(run);
   const bool kept = has_checkpoint(run.request.folder);
   Sensitivity sensitivity;
-  observe(run, terminal, output, OnSignal::end_process,
+  observe(run, terminal, output, nullptr,
           [&](TuneObserver& observer) { sensitivity = analyse_sensitivity(run.request, observer); });
   const Config& config = run.request.config;
   if (output.json) {

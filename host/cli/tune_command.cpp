@@ -14,12 +14,12 @@ struct TuneOptions {
 };
 
 int run_tune(const TuneOptions& options, Terminal& terminal, const OutputOptions& output) {
+  StopSignals signals;
   RunContext run = load_run(options.run);
   run.request.resume = options.resume;
   announce(run);
   TuneResult result;
-  observe(run, terminal, output, OnSignal::stop_run,
-          [&](TuneObserver& observer) { result = tune(run.request, observer); });
+  observe(run, terminal, output, &signals, [&](TuneObserver& observer) { result = tune(run.request, observer); });
 
   const RunReport report = write_results(run, result, options.run.config);
   if (output.json) {

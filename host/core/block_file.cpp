@@ -7,10 +7,13 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include "qnudge/core/error.hpp"
+#include "qnudge/core/stop.hpp"
 
 namespace qnudge {
 namespace fs = std::filesystem;
@@ -27,6 +30,21 @@ bool transfer(const Call& call, int fd, std::uint64_t offset, std::span<Byte> by
     if (at_end) return false;
     offset += static_cast<std::uint64_t>(moved);
     bytes = bytes.subspan(static_cast<std::size_t>(moved));
+  }
+  return true;
+}
+
+/// Until the writer that holds the lock is done; false, with errno, where the system refuses.
+bool wait_for_lock(int fd) {
+  while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK && errno != EINTR) return false;
+    try {
+      stop_point();
+    } catch (...) {
+      ::close(fd);
+      throw;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   return true;
 }
@@ -60,7 +78,7 @@ BlockWriter::BlockWriter(const fs::path& path) : path_(path), temporary_(path.st
     require(fd >= 0, ErrorKind::usage, "{}: cannot be written: {}", path_.string(), std::strerror(errno));
     struct stat mine {
     }, named{};
-    const bool locked = ::flock(fd, LOCK_EX) == 0 && ::fstat(fd, &mine) == 0;
+    const bool locked = wait_for_lock(fd) && ::fstat(fd, &mine) == 0;
     // The writer that this one waited for has renamed or removed the file: it has no name any more.
     const bool current = locked && ::stat(temporary_.c_str(), &named) == 0 && mine.st_ino == named.st_ino;
     if (current && ::ftruncate(fd, 0) == 0) {

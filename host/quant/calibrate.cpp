@@ -38,10 +38,16 @@ std::vector<int> tied_groups(const IntNetwork& network) {
   return group;
 }
 
+/// Smallest x with value < 2^x.
+int binary_exponent(double value) {
+  int exponent = 0;
+  std::frexp(value, &exponent);
+  return exponent;
+}
+
 int exponent_of(double range) {
   if (range == 0.0) return 0;
-  int exponent = 0;
-  std::frexp(range, &exponent);  // range < 2^exponent
+  int exponent = binary_exponent(range);
   exponent -= range <= std::ldexp(127.0, exponent - 7) ? 7 : 6;
   return std::max(exponent, -kExponentLimit);
 }
@@ -57,6 +63,51 @@ void derive(IntNetwork& network, std::size_t i) {
   if (node.clip_high != 0.0) node.high = saturated_code(node.clip_high, node.exponent);
   node.low = std::min(node.low, node.high);
   if (const auto rest = quant_facet(node).derive; rest != nullptr) rest(network, node);
+}
+
+constexpr int kMostLowered = static_cast<int>(GridErrors{}.size()) - 1;  // by choose_exponents
+constexpr int kSpareBits = 3;  // of a bias below half a step: widths of a layer round to the same codes, but for ties
+
+/// Largest exponent of an input at which the layer's bias, which is rounded to (grid step * gain * input scale), loses
+/// at most half a step of the output on every grid: no grid's step is above the largest weight. Outputs may still be
+/// lowered by kMostLowered. Nothing is asked where the output is 0 (`range`): there the bounds make the bias good.
+std::optional<int> bias_exponent(const Layer& layer, double range, int output_exponent) {
+  float weight = 0.0f;
+  for (const float w : layer.weights) weight = std::max(weight, std::abs(w));
+  const double unit = static_cast<double>(weight) * *std::max_element(layer.gain.begin(), layer.gain.end());
+  if (range == 0.0 || unit == 0.0) return std::nullopt;
+  return output_exponent - kMostLowered - binary_exponent(unit);
+}
+
+/// Gives groups that are 0 on all calibration images a scale at which the biases of the layers that read them keep
+/// their precision. A layer whose input is 0 but shares a scale that is too large for that becomes constant.
+void settle_zero_inputs(IntNetwork& network, const Ranges& ranges, const std::vector<int>& group,
+                        const std::vector<double>& largest, std::vector<int>& exponents) {
+  const auto range_of = [&](int i) {
+    return static_cast<double>(ranges[static_cast<std::size_t>(network.at(i).source)]);
+  };
+  const auto wanted = [&](const Layer& layer) -> std::optional<int> {
+    if (range_of(network.at(layer.node).inputs.front()) != 0.0) return std::nullopt;
+    const bool real = layer.node == network.output && network.float_output();  // judged as if it were codes
+    const double range = range_of(layer.node);
+    return bias_exponent(layer, range, real ? exponent_of(range) : exponents[static_cast<std::size_t>(layer.node)]);
+  };
+  const auto group_of = [&](int i) { return group[static_cast<std::size_t>(i)]; };
+  std::vector<int> needed(exponents.size(), 0);
+  for (const Layer& layer : network.layers) {
+    const int input = group_of(network.at(layer.node).inputs.front());
+    if (largest[static_cast<std::size_t>(input)] != 0.0) continue;
+    int& least = needed[static_cast<std::size_t>(input)];
+    if (const auto exponent = wanted(layer)) least = std::clamp(*exponent - kSpareBits, -kExponentLimit, least);
+  }
+  for (std::size_t i = 0; i < exponents.size(); ++i) {
+    const auto representative = static_cast<std::size_t>(group[i]);
+    if (largest[representative] == 0.0) exponents[i] = needed[representative];
+  }
+  for (Layer& layer : network.layers) {
+    const auto exponent = wanted(layer);
+    layer.constant = exponent && exponents[static_cast<std::size_t>(network.at(layer.node).inputs.front())] > *exponent;
+  }
 }
 
 }  // namespace
@@ -81,6 +132,7 @@ void calibrate(IntNetwork& network, const Ranges& ranges) {
     exponents.push_back(exponent_of(largest[static_cast<std::size_t>(representative)]));
   }
   if (network.float_output()) exponents[static_cast<std::size_t>(network.output)] = 0;
+  settle_zero_inputs(network, ranges, group, largest, exponents);
   set_exponents(network, exponents);
 }
 

@@ -77,7 +77,7 @@ LayerParams quantise_layer(const IntNetwork& network, const Layer& layer, const 
   for (std::size_t k = 0; k < channels; ++k) {
     round_channel(layer, params, k, taps);
     const auto* weights = layer.weights.data() + k * taps;
-    const bool dead = std::all_of(weights, weights + taps, [](float w) { return w == 0.0f; });
+    const bool dead = layer.constant || std::all_of(weights, weights + taps, [](float w) { return w == 0.0f; });
     const auto multiplier =
         static_cast<float>(static_cast<double>(params.scale[k]) * layer.gain[k] * in_scale / out_scale);
     const double value = layer.shift[k] / out_scale;

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "qnudge/report/anomaly.hpp"
+#include "qnudge/report/graph_usage_json.hpp"
 #include "qnudge/report/run_report.hpp"
 #include "qnudge/report/score_json.hpp"
 #include "qnudge/report/version.hpp"
@@ -26,6 +27,14 @@ nlohmann::ordered_json score_json(const Score& score) {
     json["squared_error"] = detection->squared_error;
   }
   return json;
+}
+
+nlohmann::ordered_json graph_usage_json(const GraphUsage& usage) {
+  return {{"one_launch", usage.one_launch},
+          {"one_by_one", usage.one_by_one},
+          {"nodes", usage.nodes},
+          {"depth", usage.depth},
+          {"reasons", usage.reasons}};
 }
 
 namespace {
@@ -84,6 +93,7 @@ std::string report_json(const RunReport& report) {
   json["activations"] = context.activations;
   json["backend"] = context.backend;
   json["device"] = context.device;
+  if (context.graphs) json["graphs"] = graph_usage_json(*context.graphs);
   json["seed"] = context.seed;
   json["seconds"] = report.seconds;
   json["search_seconds"] = report.search_seconds;

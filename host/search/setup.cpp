@@ -123,6 +123,9 @@ Computed compute_reference(const Config& config, IntNetwork& network, const Grap
   calibrate(network, ranges);
   if (config.quant.activation_range == "mse") refine_exponents(network, train, splits.calibration, float_pass);
   for (const IntNode& node : network.nodes) reference.exponents.push_back(node.exponent);
+  for (std::size_t l = 0; l < network.layers.size(); ++l) {
+    if (network.layers[l].constant) reference.constant_layers.push_back(static_cast<std::int32_t>(l));
+  }
   const Dataset &fitness_data = splits.fitness_from_test ? test : train,
                 &gate_data = splits.gate_from_test ? test : train;
   reference.fitness = float_set(shared, graph.fingerprint, network, fitness_data, splits.fitness, float_pass, true);
@@ -144,7 +147,9 @@ std::optional<Computed> stored_reference(const std::filesystem::path& file, cons
     Computed stored{load_reference(file), nullptr};
     const Reference& reference = stored.reference;
     if (reference.inputs != inputs || reference.exponents.size() != network.nodes.size() ||
-        reference.channel_means.size() != network.layers.size()) {
+        reference.channel_means.size() != network.layers.size() ||
+        (!reference.constant_layers.empty() &&
+         static_cast<std::size_t>(reference.constant_layers.back()) >= network.layers.size())) {
       return std::nullopt;
     }
     const TargetTable& table = reference.targets;
@@ -265,6 +270,7 @@ Prepared prepare_network(const Config& config, const Graph& graph, const Dataset
     prepared.reference = std::move(computed.reference);
     prepared.targets = std::move(computed.targets);
     set_exponents(prepared.network, prepared.reference.exponents);
+    for (const int l : prepared.reference.constant_layers) prepared.network.layer(l).constant = true;
     return prepared;
   };
   if (auto stored = stored_reference(reference_file, inputs, prepared.network)) return take(std::move(*stored));

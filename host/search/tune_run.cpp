@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "calibration_notes.hpp"
 #include "judgement.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/files.hpp"
@@ -15,6 +16,8 @@
 
 namespace qnudge {
 namespace {
+
+constexpr const char* kReferenceFile = "reference.bin";
 
 /// Indices into the training files, or the test files where the key says so, for tools that are to see the same images.
 std::string splits_json(const Splits& splits) {
@@ -75,14 +78,16 @@ void TuneRun::open_session() {
   for (std::size_t l = 0; l < nearest.size(); ++l) network.layers[l].params = nearest[l];
   if (const auto reason = request_.backend->reject(network)) fail(ErrorKind::device, "{}", *reason);
   session_ = request_.backend->open(network);
-  calibration_ = session_->upload(make_image_set(network, *request_.train, prepared_.splits.calibration, nullptr));
+  const ImageSet calibration = make_image_set(network, *request_.train, prepared_.splits.calibration, nullptr);
+  for (const std::string& text : calibration_notes(network, calibration, is_series(*request_.train))) note(text);
+  calibration_ = session_->upload(calibration);
 }
 
 void TuneRun::prepare() {
   open_folder();
   observer_.stage("reference");
   prepared_ = prepare_network(config(), *request_.graph, *request_.train, *request_.test, request_.float_pass,
-                              folder_.file("reference.bin"), request_.shared);
+                              folder_.file(kReferenceFile), request_.shared);
   open_session();
   const Reference& reference = prepared_.reference;
   const RunIdentity identity{request_.graph->fingerprint,
@@ -257,7 +262,7 @@ Sensitivity TuneRun::analyse() {
   const bool writes = !has_checkpoint(request_.folder);
   observer_.stage("reference");
   prepared_ = prepare_network(config(), *request_.graph, *request_.train, *request_.test, request_.float_pass,
-                              writes ? folder_.file("reference.bin") : std::filesystem::path());
+                              writes ? folder_.file(kReferenceFile) : std::filesystem::path());
   open_session();
   check_reference();
   observer_.stage("sensitivity");
@@ -288,7 +293,11 @@ void TuneRun::write_progress(const std::string& stage) {
   write_file_atomically(folder_.file("progress.json"), progress.dump(2) + "\n");
 }
 
-void TuneRun::leave_interrupted() {
+void TuneRun::leave_interrupted() const {
+  const bool has_checkpoint = std::filesystem::exists(folder_.checkpoint());
+  require(has_checkpoint, ErrorKind::interrupted, "interrupted before the search; {}, the same command begins it anew",
+          std::filesystem::exists(folder_.file(kReferenceFile)) ? "but for the float reference nothing is saved"
+                                                                : "nothing is saved yet");
   fail(ErrorKind::interrupted, "interrupted after {} of {} layers{}; everything is saved, go on with --resume --out {}",
        state_.position, state_.order.entries.size(),
        state_.population ? fmt::format(" and {} generations", state_.population->generation) : "",

@@ -277,6 +277,17 @@ TEST(Devices, NamesTheProcessorAndTheSelfTest) {
   EXPECT_THAT(run({"devices"}).out, HasSubstr("oneDNN"));
 }
 
+TEST(Devices, TriesGraphsOrSaysWhyNot) {
+  const json cuda = json_of(run({"devices", "--json"}))["cuda"];
+  const Said tried = run({"devices", "--try", "--json"});
+  if (cuda["usable"].get<bool>()) {
+    EXPECT_FALSE(json::parse(tried.out)["graphs"].empty());
+    return;
+  }
+  EXPECT_EQ(tried.code, 4);
+  EXPECT_THAT(tried.err, HasSubstr(cuda["problem"].get<std::string>()));
+}
+
 TEST(Bench, MeasuresEveryLayer) {
   const DiskProblem disk;
   const json result =
@@ -287,6 +298,7 @@ TEST(Bench, MeasuresEveryLayer) {
   EXPECT_GT(result["one_thread_candidate_images_per_second"], 0);
   EXPECT_GE(result["mutation_share"], 0);
   EXPECT_LE(result["mutation_share"], 1);
+  EXPECT_FALSE(result.contains("graphs")) << "the host knows none";
   const json varied = json_of(run({"bench", "tuning", disk.config(), "--layers", "fc", "--generations", "1",
                                    "--repeats", "1", "--vary", "search.offspring=1,3", "--json"}))["varied"];
   ASSERT_EQ(varied.size(), 2u);

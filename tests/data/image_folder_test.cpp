@@ -8,6 +8,9 @@
 #include <thread>
 
 #include "data/image_files.hpp"
+#include "qnudge/core/block_file.hpp"
+#include "qnudge/core/error.hpp"
+#include "qnudge/core/stop.hpp"
 #include "qnudge/data/open.hpp"
 #include "qnudge/data/readers.hpp"
 
@@ -77,6 +80,39 @@ TEST_F(ImageFolderTest, ReadsTheListInItsOrder) {
     for (std::size_t i = 0; i < 24; ++i) ASSERT_EQ(found[y * 24 + i], a.bytes[y * 30 + 3 + i]) << "columns 1 to 8";
   }
   EXPECT_EQ(pixels(*data, 0), Bytes(b.bytes.begin(), b.bytes.begin() + 8 * 24)) << "half a row is no row";
+}
+
+TEST_F(ImageFolderTest, AStopIsAnsweredBetweenImagesAndLeavesNoCache) {
+  three();
+  for (const int threads : {1, 3}) {
+    const StopFlag stop{true};
+    const StopScope scope(&stop);
+    try {
+      open(threads);
+      FAIL() << "was not interrupted";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::interrupted) << error.what();
+    }
+    EXPECT_TRUE(!fs::exists(cache()) || fs::is_empty(cache()));
+  }
+  EXPECT_EQ(open()->size(), 3);
+}
+
+TEST_F(ImageFolderTest, AStopIsAnsweredWhileAnotherProcessDecodes) {
+  three();
+  open();
+  const fs::path file = cache_file();
+  fs::remove(file);
+  const BlockWriter other(file);
+  StopFlag stop{false};
+  std::jthread asker([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    stop = true;
+  });
+  const StopScope scope(&stop);
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_THROW(open(), Error);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(2));
 }
 
 TEST_F(ImageFolderTest, ReadsAFolderPerClass) {

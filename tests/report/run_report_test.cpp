@@ -89,6 +89,7 @@ TEST(RunReport, JsonHasEveryKeyOfTheDesign) {
   EXPECT_EQ(j["leaky"], false);
   EXPECT_EQ(j["backend"], "host");
   EXPECT_EQ(j["device"], "a processor");
+  EXPECT_FALSE(j.contains("graphs")) << "no graphs, nothing to say about them";
   EXPECT_EQ(j["seed"], 7);
   EXPECT_EQ(j["seconds"], 3.0);
   EXPECT_EQ(j["evaluations"], 100);
@@ -124,6 +125,15 @@ TEST(RunReport, JsonHasEveryKeyOfTheDesign) {
   EXPECT_EQ(j["notes"], json({"a note"}));
   EXPECT_EQ(j["model"]["path"], "m.onnx");
   EXPECT_EQ(j["data"]["test"]["fingerprint"], "t2");
+}
+
+TEST(RunReport, JsonSaysWhetherGenerationsRanAsOneGraphAndWhyNot) {
+  ReportContext with_graphs = context();
+  with_graphs.graphs = GraphUsage{
+      .one_launch = 3, .one_by_one = 1, .nodes = {{"kernel", 31}, {"loop", 2}}, .depth = 2, .reasons = {"refused"}};
+  const json j = json::parse(report_json(make_run_report(sample_result(), with_graphs, true)));
+  EXPECT_EQ(j["graphs"], json::parse(R"({"one_launch": 3, "one_by_one": 1, "nodes": {"kernel": 31, "loop": 2},
+                                         "depth": 2, "reasons": ["refused"]})"));
 }
 
 TEST(RunReport, TextShowsEveryNumber) {

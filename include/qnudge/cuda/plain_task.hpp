@@ -2,6 +2,7 @@
 #pragma once
 
 #include "qnudge/cuda/conv_task.hpp"
+#include "qnudge/kernels/elementwise.hpp"
 #include "qnudge/kernels/plain_conv.hpp"
 
 namespace qnudge::cuda {
@@ -40,6 +41,19 @@ PlainConv<T> plain_conv(const ConvTask& task, const ConvPointers& at) {
   op.filter_stride = task.role == ConvRole::wide ? task.filter.size() : 0;
   op.element = conv_code<T>(task.epilogue);
   return op;
+}
+
+/// The addition behind a task of codes as a pass of its own, over what the task without it has written to y.
+inline AddCodes<std::int8_t> addition_apart(const ConvTask& task, const ConvPointers& at) {
+  const FusedAddition& a = task.epilogue.addition.value();
+  auto* const y = static_cast<std::int8_t*>(at.y);
+  return {y,
+          static_cast<const std::int8_t*>(at.residual),
+          y,
+          a.m_conv,
+          a.m_residual,
+          static_cast<std::int32_t>(a.low),
+          static_cast<std::int32_t>(a.high)};
 }
 
 /// f(op) with the plain kernel's form for the task's elements.

@@ -43,6 +43,9 @@ struct Layer {
   FilterShape filter;
   Shape in, out;
   bool gemm = false;
+  /// The input is 0 on all calibration images, but on a scale at which the bias would lose half a step of the output:
+  /// every channel is its shift, whatever its weights.
+  bool constant = false;
   bool tunable = true;              ///< false: a stand-alone BatchNorm as 1x1 depthwise convolution; codes are +-1
   std::vector<float> weights;       ///< [K, R, S, C / groups]
   std::vector<double> gain, shift;  ///< [K]

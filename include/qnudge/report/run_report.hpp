@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "qnudge/backend/graph_usage.hpp"
 #include "qnudge/report/interval.hpp"
 #include "qnudge/search/tune.hpp"
 
@@ -18,6 +19,7 @@ struct ReportContext {
   std::uint64_t seed = 0;
   std::string activations;  ///< "int8" or "half"
   std::string backend, device;
+  std::optional<GraphUsage> graphs;  ///< of this session; nothing from backends that know none
   std::string model, model_fingerprint;
   std::string train_data, train_fingerprint, test_data, test_fingerprint;
 };

@@ -39,8 +39,8 @@ class TuneObserver {
 
 struct SharedWork;
 
-/// All a run needs. `stop` is set by signal handlers; the run then finishes the generation, saves and throws
-/// Error(kind interrupted).
+/// All a run needs. `stop` is set by signal handlers; the run then leaves the generation, saves and throws
+/// Error(kind interrupted), within two seconds wherever it is.
 struct TuneRequest {
   Config config;
   const Graph* graph = nullptr;

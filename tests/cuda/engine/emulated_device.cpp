@@ -184,7 +184,43 @@ struct Execute {
   void operator()(const Join&) const {}
 };
 
+/// Runs a program like a graph made of it, whose nodes are as many as any device needs at least.
+class EmulatedGraph : public PreparedGraph {
+ public:
+  EmulatedGraph(EmulatedDevice& device, const Program& program, std::int32_t times)
+      : device_(device), program_(program), times_(times), census_(take_census(nodes_of(program))) {}
+  const GraphCensus& census() const override { return census_; }
+  std::int32_t run(const StopFlag& stop) override { return run_one_by_one(device_, program_, times_, stop); }
+
+  static std::int32_t run_one_by_one(EmulatedDevice& device, const Program& program, std::int32_t times,
+                                     const StopFlag& stop) {
+    std::int32_t done = 0;
+    for (; done < times && !stop; ++done) device.run(program);
+    return done;
+  }
+
+ private:
+  EmulatedDevice& device_;
+  const Program program_;
+  const std::int32_t times_;
+  const GraphCensus census_;
+};
+
 }  // namespace
+
+EmulatedDevice::EmulatedDevice(const EmulationOptions& options)
+    : options_(options),
+      random_(options.seed),
+      launches_(
+          options.graphs,
+          [this](const Program& program, std::int32_t times) {
+            const int ordinal = graphs_asked_for_++;
+            require(!options_.refused_graphs.contains(ordinal), ErrorKind::device, "the emulated driver says no");
+            return std::make_unique<EmulatedGraph>(*this, program, times);
+          },
+          [this](const Program& program, std::int32_t times, const StopFlag& stop) {
+            return EmulatedGraph::run_one_by_one(*this, program, times, stop);
+          }) {}
 
 Memory EmulatedDevice::allocate(std::size_t bytes, const std::string& what) {
   require(bytes <= free_bytes(), ErrorKind::device, "device memory ran out: {} need {} bytes, {} are free", what, bytes,
@@ -207,7 +243,12 @@ void EmulatedDevice::download(void* to, const void* from, std::size_t bytes) {
   if (bytes > 0) std::memcpy(to, from, bytes);
 }
 
+void EmulatedDevice::prepare_convs(std::span<const ConvRequest> requests) {
+  for (const ConvRequest& request : requests) together_.insert(task_text(request.task));
+}
+
 ConvHandle EmulatedDevice::prepare_conv(const ConvTask& task, int) {
+  if (!together_.contains(task_text(task))) alone_.insert(task_text(task));
   return std::make_shared<EmulatedConv>(task, options_.fuses);
 }
 
@@ -239,12 +280,6 @@ void EmulatedDevice::run(const Program& program) {
     queues[stream].pop_front();
     --left;
   }
-}
-
-std::int32_t EmulatedDevice::repeat(const Program& program, std::int32_t times, const StopFlag& stop) {
-  std::int32_t done = 0;
-  for (; done < times && !stop; ++done) run(program);
-  return done;
 }
 
 std::int64_t EmulatedDevice::sum(const std::int64_t* values, std::int64_t count) {
