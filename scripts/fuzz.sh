@@ -8,6 +8,7 @@
 # Inputs that led somewhere new are kept in build/fuzz/corpus, so that a later call goes on from there.
 #   FUZZ_EXECUTIONS=N   a reader ends after N inputs, where SECONDS have not passed before
 #   FUZZ_JOBS=N         readers at a time (2)
+#   FUZZ_SEED=N         where the search begins (1); 0: elsewhere every time
 # Exit codes: 0 nothing found, 1 something found, 2 usage, or the fuzzers cannot be built.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
@@ -15,7 +16,7 @@ cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 readonly all=(idx cifar csv npy image config onnx qdq checkpoint) build=build/fuzz
 case "${1:-}" in
   -h | --help)
-    sed -n 's/^# \{0,1\}//; 3,11p' "${BASH_SOURCE[0]}"
+    sed -n 's/^# \{0,1\}//; 3,12p' "${BASH_SOURCE[0]}"
     exit 0
     ;;
 esac
@@ -53,7 +54,7 @@ fuzz() {
   if [[ -n "${FUZZ_EXECUTIONS:-}" ]]; then executions=("-runs=$FUZZ_EXECUTIONS"); fi
   ASAN_OPTIONS="malloc_context_size=4:quarantine_size_mb=8:allocator_may_return_null=0" UBSAN_OPTIONS=print_stacktrace=1 \
     "$build/bin/fuzz_$reader" -max_total_time="$seconds" "${executions[@]}" -max_len="$(longest "$reader")" -timeout=20 \
-    -rss_limit_mb=3000 -print_final_stats=1 -artifact_prefix="$build/found/$reader-" "$corpus" "$build/seeds/$reader" \
+    -seed="${FUZZ_SEED:-1}" -rss_limit_mb=3000 -print_final_stats=1 -artifact_prefix="$build/found/$reader-" "$corpus" "$build/seeds/$reader" \
     >"$build/logs/$reader" 2>&1
 }
 report() {
