@@ -81,7 +81,7 @@ void TuneRun::prepare() {
   gate_ = session_->upload(make_image_set(network, gate_data(), splits.gate, &reference.gate));
   test_.emplace(network, *session_, *request_.test, splits.test);
   if (!splits.threshold.empty()) threshold_.emplace(network, *session_, *request_.test, splits.threshold);
-  folder_.open_history(state_.history_bytes);
+  folder_.open_history(state_.history);
   if (prepared_.targets) {
     fit_.emplace(config(), prepared_, *session_, calibration_, [this](const std::string& text) { note(text); });
   }
