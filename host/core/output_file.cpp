@@ -191,8 +191,8 @@ void OutputFile::write(std::span<const std::uint8_t> bytes) {
 
 void OutputFile::write_at(std::uint64_t offset, std::span<const std::uint8_t> bytes) {
   while (!bytes.empty()) {
-    const auto written = system_call(
-        [&] { return ::pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset)); });
+    const auto written =
+        system_call([&] { return ::pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset)); });
     if (!written.ok() || written.value == 0) refuse(path_, "{}", reason_of(written.ok() ? ENOSPC : written.error));
     offset += static_cast<std::uint64_t>(written.value);
     bytes = bytes.subspan(static_cast<std::size_t>(written.value));

@@ -2,11 +2,10 @@
 #include <zlib.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "image_set.hpp"
 #include "qnudge/core/error.hpp"
+#include "qnudge/core/system_call.hpp"
 
 namespace qnudge {
 namespace fs = std::filesystem;
@@ -20,8 +19,9 @@ class IdxFile {
  public:
   explicit IdxFile(const fs::path& path) : path_(path.string()) {
     require_regular_file(path);
-    file_ = gzopen(path.c_str(), "rb");
-    require(file_ != nullptr, ErrorKind::input, "{}: cannot be read: {}", path_, std::strerror(errno));
+    const auto opened = system_call_once([&] { return gzopen(path.c_str(), "rb"); });
+    require(opened.ok(), ErrorKind::input, "{}: cannot be read: {}", path_, opened.reason());
+    file_ = opened.value;
   }
   ~IdxFile() { gzclose_r(file_); }
   IdxFile(const IdxFile&) = delete;
@@ -78,9 +78,10 @@ class IdxFile {
 
   void check_stream() {
     int error = Z_OK;
-    gzerror(file_, &error);
+    const std::string text = gzerror(file_, &error);  // "path: reason", taken when the call failed
     require(error != Z_BUF_ERROR, ErrorKind::input, "{}: is cut short (its gzip stream does not end)", path_);
-    require(error != Z_ERRNO, ErrorKind::input, "{}: cannot be read: {}", path_, std::strerror(errno));
+    require(error != Z_ERRNO, ErrorKind::input, "{}: cannot be read: {}", path_,
+            text.substr(text.starts_with(path_ + ": ") ? path_.size() + 2 : 0));
     require(error == Z_OK || error == Z_STREAM_END, ErrorKind::input,
             "{}: is corrupted (its gzip stream does not decode)", path_);
   }

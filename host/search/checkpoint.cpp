@@ -96,14 +96,21 @@ json to_json(const Checkpoint& c) {
   }
   for (const auto& p : c.params) params.push_back(to_json(p));
   for (const auto& r : c.results) results.push_back(to_json(r));
-  return {{"model", c.identity.model},     {"data", c.identity.data},
-          {"config", c.identity.config},   {"reference", c.identity.reference},
-          {"order", std::move(order)},     {"position", c.position},
-          {"params", std::move(params)},   {"population", c.population ? to_json(*c.population) : json()},
-          {"results", std::move(results)}, {"history_bytes", c.history.bytes},
+  return {{"model", c.identity.model},
+          {"data", c.identity.data},
+          {"config", c.identity.config},
+          {"reference", c.identity.reference},
+          {"order", std::move(order)},
+          {"position", c.position},
+          {"params", std::move(params)},
+          {"population", c.population ? to_json(*c.population) : json()},
+          {"results", std::move(results)},
+          {"history_bytes", c.history.bytes},
           {"history", c.history.fingerprint},
-          {"evaluations", c.evaluations},  {"candidate_images", c.candidate_images},
-          {"seconds", c.seconds},          {"search_seconds", c.search_seconds},
+          {"evaluations", c.evaluations},
+          {"candidate_images", c.candidate_images},
+          {"seconds", c.seconds},
+          {"search_seconds", c.search_seconds},
           {"stop_reason", c.stop_reason}};
 }
 

@@ -13,8 +13,8 @@ namespace qnudge {
 /// Whole file as bytes. Throws Error(kind input) naming the file when it is missing, a folder or unreadable.
 std::vector<std::uint8_t> read_file(const std::filesystem::path& path);
 
-/// A file in a folder of qnudge's, by OutputFile (core/output_file.hpp): after a crash at any instant `path` holds either
-/// the old or the new bytes. Throws Error(kind usage) with the system's reason (folder missing, disk full).
+/// A file in a folder of qnudge's, by OutputFile (core/output_file.hpp): after a crash at any instant `path` holds
+/// either the old or the new bytes. Throws Error(kind usage) with the system's reason (folder missing, disk full).
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::uint8_t> bytes);
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 

@@ -20,8 +20,8 @@ struct HistoryMark {
 /// The folder of one run: paths, the lock that keeps a second process out, and the growing history.
 class RunFolder {
  public:
-  /// Creates the folder, takes its lock, clears away what killed processes left. Throws Error(kind usage): not creatable
-  /// or writable, in use by another process.
+  /// Creates the folder, takes its lock, clears away what killed processes left. Throws Error(kind usage): not
+  /// creatable or writable, in use by another process.
   explicit RunFolder(std::filesystem::path folder);
   RunFolder(const RunFolder&) = delete;
   RunFolder& operator=(const RunFolder&) = delete;
