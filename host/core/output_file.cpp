@@ -214,6 +214,10 @@ void OutputFile::commit() {
   sync_folder(folder_of(target_));
 }
 
+bool is_standard_output(const fs::path& path) {
+  return destination_of(path).descriptor == STDOUT_FILENO;
+}
+
 void require_writable_output(const fs::path& path) {
   const Destination to = destination_of(path);
   if (to.descriptor >= 0) return;

@@ -2,6 +2,7 @@
 #include "image_cache.hpp"
 #include "image_list.hpp"
 #include "image_set.hpp"
+#include "outline.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/files.hpp"
 
@@ -61,6 +62,10 @@ class FolderSet final : public Dataset {
 };
 
 }  // namespace
+
+DatasetOutline outline_image_folder(const ImageFolder& from) {
+  return {{from.crop, from.crop, 3}, static_cast<std::int64_t>(list_of(from).names.size())};
+}
 
 std::shared_ptr<const Dataset> open_image_folder(const ImageFolder& from, const Normalisation& normalisation) {
   require(from.classes > 0 && from.crop > 0 && from.resize >= 0, ErrorKind::internal,

@@ -4,11 +4,13 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "onnx_geometry.hpp"
 #include "onnx_layer.hpp"
 #include "onnx_reader.hpp"
+#include "onnx_writer.hpp"
 #include "qnudge/core/files.hpp"
 #include "qnudge/quant/onnx_export.hpp"
 #include "qnudge/quant/quantise.hpp"
@@ -387,6 +389,9 @@ class QdqImporter {
 IntNetwork import_qdq_onnx(const std::filesystem::path& path) {
   try {
     const onnx::ModelProto model = parse(path);
+    require(model.producer_name() == kProducer, ErrorKind::input,
+            "another tool (producer {}) wrote it; what qnudge tunes is the float model that it was made from",
+            nlohmann::json(model.producer_name()).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
     IntNetwork network = QdqImporter(model.graph()).run();
     require(to_qdq_onnx(network) == model.SerializeAsString(), ErrorKind::input,
             "it holds something that qnudge would not have written");

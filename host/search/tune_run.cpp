@@ -57,13 +57,16 @@ void TuneRun::open_folder() {
 
 void TuneRun::prepare() {
   open_folder();
+  RunIdentity identity{request_.graph->fingerprint,
+                       Fingerprint().add(request_.train->fingerprint()).add(request_.test->fingerprint()).hex(),
+                       result_fingerprint(config()), state_.identity.reference};
+  if (resumed_) require_same_run(state_.identity, identity, folder_.checkpoint());  // before reference.bin is replaced
   observer_.stage("reference");
   prepared_ = prepare_network(config(), *request_.graph, *request_.train, *request_.test, request_.float_pass,
                               folder_.file("reference.bin"), request_.shared);
+  if (!prepared_.note.empty()) note(prepared_.note);
   const Reference& reference = prepared_.reference;
-  const RunIdentity identity{request_.graph->fingerprint,
-                             Fingerprint().add(request_.train->fingerprint()).add(request_.test->fingerprint()).hex(),
-                             result_fingerprint(config()), reference.fingerprint()};
+  identity.reference = reference.fingerprint();
   if (resumed_) require_same_run(state_.identity, identity, folder_.checkpoint());
   state_.identity = identity;
   write_file_atomically(folder_.file("config.resolved.json"), resolved_json(config()));

@@ -116,9 +116,10 @@ TEST_F(CsvSeries, TheOrderOfDayAndMonthIsToldFromTheFile) {
       << "only the end tells";
   EXPECT_THAT(read(days({"3/11/2015", "4/10/2015", "5/10/2015", "5/11/2015"})).gaps, ElementsAre())
       << "day first, the 10th of April lies before the 3rd of November";
-  EXPECT_THAT(
-      read("Timestamp,A,Normal/Attack\n3/4/2015 1:00:00,1,0\n3/4/2015 1:00:01,1,0\n3/4/2015 1:00:02,1,0\n3/4/2015 1:00:09,1,0\n").gaps,
-      ElementsAre(2))
+  EXPECT_THAT(read("Timestamp,A,Normal/Attack\n3/4/2015 1:00:00,1,0\n3/4/2015 1:00:01,1,0\n3/4/2015 "
+                   "1:00:02,1,0\n3/4/2015 1:00:09,1,0\n")
+                  .gaps,
+              ElementsAre(3))
       << "within a day it does not matter";
   EXPECT_THAT(refusal(days({"3/4/2015", "4/4/2015", "5/4/2015", "6/4/2015", "6/12/2015"})),
               AllOf(HasSubstr(".csv:2: the time stamp is '3/4/2015 10:00:00': nothing"), HasSubstr("whether the day")));

@@ -46,6 +46,9 @@ class OutputFile {
 /// Throws what OutputFile's constructor would throw of a `named` path, and creates, opens and waits for nothing.
 void require_writable_output(const std::filesystem::path& path);
 
+/// True of /dev/stdout and of whatever stands for it.
+bool is_standard_output(const std::filesystem::path& path);
+
 /// A path beside `path` that nobody can foresee.
 std::filesystem::path temporary_beside(const std::filesystem::path& path);
 
