@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
 #include <string>
+#include <thread>
 
 #include "qnudge/core/error.hpp"
 
@@ -98,6 +100,23 @@ void require_replaceable(const fs::path& path, const std::optional<struct stat>&
   refuse(where, "{} is {}", path == where ? "it" : path.string(), kind_of(info->st_mode));
 }
 
+/// Opens what is no file; a pipe's reader may be a little late, but a program that waits for one without end says
+/// nothing.
+Outcome<FileDescriptor> open_waiting(const fs::path& path, bool pipe) {
+  constexpr auto kLongest = std::chrono::seconds(5);
+  const auto begun = std::chrono::steady_clock::now();
+  auto opened = open_file(path, O_WRONLY | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+  while (pipe && opened.error == ENXIO && std::chrono::steady_clock::now() - begun < kLongest) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    opened = open_file(path, O_WRONLY | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+  }
+  if (!opened.ok()) return opened;
+  const auto flags = system_call([&] { return ::fcntl(opened.value.get(), F_GETFL); });
+  const auto set = system_call([&] { return ::fcntl(opened.value.get(), F_SETFL, flags.value & ~O_NONBLOCK); });
+  if (!flags.ok() || !set.ok()) return {{}, flags.ok() ? set.error : flags.error};
+  return opened;
+}
+
 bool is_temporary(const std::string& name) {
   constexpr std::size_t kDigits = 16;
   if (name.size() != kPrefix.size() + kDigits + kSuffix.size()) return false;
@@ -156,7 +175,8 @@ void OutputFile::open_directly() {
     if (!copy.ok()) refuse(path_, "{}", copy.reason());
     file_ = FileDescriptor(copy.value);
   } else if (to.info && is_written_directly(to.info->st_mode)) {
-    auto opened = open_file(target_, O_WRONLY | O_NOFOLLOW | O_NOCTTY);
+    auto opened = open_waiting(target_, S_ISFIFO(to.info->st_mode));
+    if (opened.error == ENXIO) refuse(path_, "it is {} that nobody reads from", kind_of(to.info->st_mode));
     if (!opened.ok()) refuse(path_, "{}", opened.reason());
     struct stat now {};
     const auto looked = system_call([&] { return ::fstat(opened.value.get(), &now); });

@@ -106,6 +106,8 @@ TEST_F(Nodes, ANamedPipeIsWrittenTo) {
   reader.join();
   EXPECT_EQ(received, sent);
   EXPECT_EQ(type("pipe"), fs::file_type::fifo);
+  EXPECT_THAT(refusal([&] { write_named_file(folder_ / "pipe", sent); }),
+              HasSubstr("a named pipe that nobody reads from"));
   EXPECT_THAT(refusal([&] { write_named_file(folder_ / "folder", "x"); }), HasSubstr("it is a folder"));
   EXPECT_NE(refusal([&] { write_named_file(folder_ / "socket", "x"); }), "");
   EXPECT_EQ(type("socket"), fs::file_type::socket);
