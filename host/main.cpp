@@ -21,6 +21,7 @@ bool reader_left() {
 
 int main(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // a file beyond the limit is an error of the write, with a sentence, like a full disk
   const int code = qnudge::run_cli(argc, argv, std::cout, std::cerr);
   if (!std::cout.flush() && !reader_left() && code == 0) {
     std::cerr << "qnudge: stdout: cannot be written (disk full?); the result is incomplete there\n";

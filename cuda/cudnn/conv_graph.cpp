@@ -4,14 +4,22 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <cmath>
 #include <optional>
 
+#include "qnudge/core/error.hpp"
 #include "qnudge/cuda/phases.hpp"
 
 namespace qnudge::cuda {
 namespace {
 
 constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23
+
+bool is_power_of_two(float value) {
+  int exponent = 0;
+  return std::isfinite(value) && std::frexp(value, &exponent) == 0.5f;
+}
 
 using Extents = std::vector<std::int64_t>;
 
@@ -87,6 +95,11 @@ class Builder {
 
   ConvGraph build() {
     const ConvEpilogue& e = task_.epilogue;
+    // Engines contract a * b + c into one rounding wherever they can. That changes nothing while the product is exact:
+    // so the multipliers of an addition must be powers of two.
+    require(!e.addition || (is_power_of_two(e.addition->m_conv) && is_power_of_two(e.addition->m_residual)),
+            ErrorKind::internal, "the addition behind {} has multipliers {} and {}; both must be powers of two",
+            task_text(task_), e.addition ? e.addition->m_conv : 0, e.addition ? e.addition->m_residual : 0);
     std::size_t v = convolution();
     v = pointwise(CUDNN_POINTWISE_ADD, v, channels(Port::bias), virtual_tensor());
     if (e.float_output && e.low != 0) {
@@ -214,6 +227,9 @@ class Builder {
     return y;
   }
 
+  /// The clamp comes before the rounding not for its bounds alone: MAX and MIN stand between the multiplication and the
+  /// addition of the magic number, which an engine's compiler would otherwise contract into one operation, and that
+  /// rounds once where the contract rounds twice.
   /// y = clamp(rint(v), low, high), of halves clamp(v, low, high), which the conversion to y rounds.
   std::size_t bounded(std::size_t v, float low, float high, std::size_t y) {
     v = pointwise(CUDNN_POINTWISE_MAX, v, scalar(low), virtual_tensor());
@@ -261,7 +277,9 @@ std::string graph_refusal(const ConvTask& task, ConvForm form) {
   if (!phases && !sliced && task.role == ConvRole::wide && g.groups > 1) {
     return "a grouped convolution with a filter per candidate has no single graph";
   }
-  if (largest_tensor(task) > kMaxTensorElements) return "a tensor of 2^31 elements or more";
+  // A slice of y lies in all of it, a slice of w is all that its graph sees.
+  const std::int64_t filters = sliced ? task.filter.size() : filter_elements(task);
+  if (std::max(largest_tensor(task), filters) > kMaxTensorElements) return "a tensor of 2^31 elements or more";
   return {};
 }
 

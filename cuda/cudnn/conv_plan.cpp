@@ -4,125 +4,32 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <iterator>
-#include <set>
 
 #include "qnudge/core/error.hpp"
 
 namespace qnudge::cuda {
 namespace {
 
-constexpr std::array kForbidden = {CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS,
-                                   CUDNN_NUMERICAL_NOTE_FFT,
-                                   CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION,
-                                   CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC,
-                                   CUDNN_NUMERICAL_NOTE_WINOGRAD,
-                                   CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_4x4,
-                                   CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_6x6,
-                                   CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_13x13};
-
-/// One configuration that the heuristics offer.
-struct Offer {
-  Descriptor config;
-  std::int64_t engine = 0;
-  bool exact = true, native_graphs = false;
-  std::string knobs;  ///< what was set otherwise than the heuristics did
-
-  std::string text() const {
-    return fmt::format("engine {}{}{}", engine, knobs, native_graphs ? ", native graphs" : "");
-  }
-};
-
-Offer describe(const Cudnn& api, Descriptor config) {
-  Offer offer{std::move(config)};
-  std::vector<Descriptor> engine;
-  engine.emplace_back(api, CUDNN_BACKEND_ENGINE_DESCRIPTOR, "an engine");
-  offer.config.fill(CUDNN_ATTR_ENGINECFG_ENGINE, engine);
-  offer.engine = engine[0].values<std::int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, 1).at(0);
-  for (auto note : engine[0].values<cudnnBackendNumericalNote_t>(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE,
-                                                                 CUDNN_NUMERICAL_NOTE_TYPE_COUNT)) {
-    offer.exact = offer.exact && std::find(kForbidden.begin(), kForbidden.end(), note) == kForbidden.end();
-  }
-  for (auto note :
-       engine[0].values<cudnnBackendBehaviorNote_t>(CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_BEHAVIOR_NOTE_TYPE_COUNT)) {
-    offer.native_graphs = offer.native_graphs || note == CUDNN_BEHAVIOR_NOTE_SUPPORTS_CUDA_GRAPH_NATIVE_API;
-    // The old interleaved layouts: nobody reorders filters here.
-    offer.exact = offer.exact && note != CUDNN_BEHAVIOR_NOTE_REQUIRES_FILTER_INT8x32_REORDER &&
-                  note != CUDNN_BEHAVIOR_NOTE_REQUIRES_BIAS_INT8x32_REORDER;
-  }
-  return offer;
-}
-
-/// What one mode of the heuristics offers, best first; nothing if it knows no engine.
-std::vector<Offer> offers(const Cudnn& api, const PlanTarget& target, const ConvGraph& graph,
-                          cudnnBackendHeurMode_t mode) {
-  constexpr std::size_t kMost = 16;
-  Descriptor heuristics(api, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, "the heuristics");
-  heuristics.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph.graph).set(CUDNN_ATTR_ENGINEHEUR_MODE, mode);
-  target.give_to_heuristics(heuristics);
-  if (heuristics.try_finalize() != CUDNN_STATUS_SUCCESS) return {};
-  std::vector<Descriptor> configs;
-  for (std::size_t i = 0; i < kMost; ++i) configs.emplace_back(api, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, "an engine");
-  const std::int64_t count = heuristics.fill(CUDNN_ATTR_ENGINEHEUR_RESULTS, configs);
-  std::vector<Offer> all;
-  for (std::size_t i = 0; i < std::min(kMost, static_cast<std::size_t>(count)); ++i) {
-    all.push_back(describe(api, std::move(configs[i])));
-  }
-  return all;
-}
-
-/// The offer's engine with one knob at a time at each of its other values, as far as cuDNN lets itself be asked.
-std::vector<Offer> with_other_knobs(const Cudnn& api, const Offer& offer) {
-  constexpr std::size_t kMostKnobs = 16;
-  constexpr std::int64_t kMostValues = 8;
-  std::vector<Descriptor> engine;
-  engine.emplace_back(api, CUDNN_BACKEND_ENGINE_DESCRIPTOR, "an engine");
-  offer.config.fill(CUDNN_ATTR_ENGINECFG_ENGINE, engine);
-  std::vector<Descriptor> infos;
-  for (std::size_t i = 0; i < kMostKnobs; ++i) infos.emplace_back(api, CUDNN_BACKEND_KNOB_INFO_DESCRIPTOR, "a knob");
-  const std::int64_t count = engine[0].fill(CUDNN_ATTR_ENGINE_KNOB_INFO, infos);
-  std::vector<Offer> variants;
-  for (std::size_t i = 0; i < std::min(kMostKnobs, static_cast<std::size_t>(count)); ++i) {
-    const auto type = infos[i].values<cudnnBackendKnobType_t>(CUDNN_ATTR_KNOB_INFO_TYPE, 1).at(0);
-    const auto bound = [&](cudnnBackendAttributeName_t name) { return infos[i].values<std::int64_t>(name, 1).at(0); };
-    const std::int64_t low = bound(CUDNN_ATTR_KNOB_INFO_MINIMUM_VALUE);
-    const std::int64_t high = bound(CUDNN_ATTR_KNOB_INFO_MAXIMUM_VALUE);
-    const std::int64_t stride = std::max<std::int64_t>(1, bound(CUDNN_ATTR_KNOB_INFO_STRIDE));
-    for (std::int64_t value = low; value <= std::min(high, low + (kMostValues - 1) * stride); value += stride) {
-      Descriptor choice(api, CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, "a knob's value");
-      choice.set(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, type).set(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, value).finalize();
-      Descriptor config(api, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, "an engine");
-      config.set(CUDNN_ATTR_ENGINECFG_ENGINE, engine[0]).set(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, choice);
-      if (config.try_finalize() != CUDNN_STATUS_SUCCESS) continue;
-      Offer variant{std::move(config), offer.engine, offer.exact, offer.native_graphs, {}};
-      variant.knobs = fmt::format(", knob {} at {}", static_cast<int>(type), value);
-      variants.push_back(std::move(variant));
-    }
-  }
-  return variants;
-}
-
-/// The heuristics' own choices that are exact, then each engine's variants.
-std::vector<Offer> exact_offers(const Cudnn& api, const PlanTarget& target, const ConvGraph& graph) {
-  std::vector<Offer> all, variants;
-  std::set<std::int64_t> varied;
-  for (Offer& offer : offers(api, target, graph, CUDNN_HEUR_MODE_A)) {
-    if (!offer.exact) continue;
-    if (varied.insert(offer.engine).second) {
-      for (Offer& variant : with_other_knobs(api, offer)) variants.push_back(std::move(variant));
-    }
-    all.push_back(std::move(offer));
-  }
-  std::move(variants.begin(), variants.end(), std::back_inserter(all));
-  return all;
-}
-
-/// Compiles `offer`; nothing but loading is left where the device is only described.
-cudnnStatus_t compile(const PlanTarget& target, const Offer& offer, Descriptor& plan) {
+/// Compiles `config` for `graph`, which goes into the plan; nothing but loading is left where the device is only
+/// described. Enters what came of it into `outcome`; false if the engine fails.
+bool compile(const Cudnn& api, const PlanTarget& target, const EngineConfig& config, ConvGraph& graph,
+             PlanOutcome& outcome) {
+  Descriptor plan(api, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, "a plan");
   target.give_to_plan(plan);
-  plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, offer.config);
-  return plan.try_finalize();
+  plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config.config);
+  const cudnnStatus_t status = plan.try_finalize();
+  const bool unloaded = !target.present() && status == CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER;
+  outcome.accepted = status == CUDNN_STATUS_SUCCESS || unloaded;
+  if (!outcome.accepted) {
+    outcome.reason = fmt::format("{} fails: {}", choice_text(config.choice), api.get_error_string(status));
+    return false;
+  }
+  outcome.reason.clear();
+  outcome.engine = choice_text(config.choice) + (config.native_graphs ? ", native graphs" : "");
+  if (target.present()) {
+    outcome.plan = std::make_shared<ConvPlan>(api, std::move(graph), std::move(plan), outcome.engine);
+  }
+  return true;
 }
 
 const void* pointer_to(Port port, const ConvPointers& at) {
@@ -145,12 +52,11 @@ const void* pointer_to(Port port, const ConvPointers& at) {
 
 }  // namespace
 
-ConvPlan::ConvPlan(const Cudnn& api, ConvGraph graph, Descriptor plan, std::string description, bool native_graphs)
+ConvPlan::ConvPlan(const Cudnn& api, ConvGraph graph, Descriptor plan, std::string description)
     : api_(api),
       graph_(std::move(graph)),
       plan_(std::move(plan)),
       description_(std::move(description)),
-      native_graphs_(native_graphs),
       workspace_bytes_(
           static_cast<std::size_t>(plan_.values<std::int64_t>(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, 1).at(0))) {}
 
@@ -206,58 +112,35 @@ PlanOutcome plan_conv(const Cudnn& api, const PlanTarget& target, const ConvTask
   ConvGraph graph = make_conv_graph(api, target, task, form);
   outcome.reason = "no engine of cuDNN takes this graph";
   for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
-    for (const Offer& offer : offers(api, target, graph, mode)) {
+    for (const EngineConfig& config : heuristic_configs(api, target, graph, mode)) {
       ++outcome.offered;
-      if (!offer.exact) {
+      if (!config.exact) {
         ++outcome.forbidden;
-        continue;
+      } else if (compile(api, target, config, graph, outcome)) {
+        return outcome;
       }
-      Descriptor plan(api, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, "a plan");
-      const cudnnStatus_t status = compile(target, offer, plan);
-      const bool unloaded = !target.present() && status == CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER;
-      if (status != CUDNN_STATUS_SUCCESS && !unloaded) {
-        outcome.reason = fmt::format("engine {} fails: {}", offer.engine, api.get_error_string(status));
-        continue;
-      }
-      outcome.accepted = true;
-      outcome.reason.clear();
-      outcome.engine = offer.text();
-      if (target.present()) {
-        outcome.plan =
-            std::make_shared<ConvPlan>(api, std::move(graph), std::move(plan), outcome.engine, offer.native_graphs);
-      }
-      return outcome;
     }
   }
   return outcome;
 }
 
-std::vector<std::string> engine_choices(const Cudnn& api, const PlanTarget& target, const ConvTask& task,
-                                        ConvForm form) {
-  std::vector<std::string> texts;
-  if (!graph_refusal(task, form).empty()) return texts;
-  const ConvGraph graph = make_conv_graph(api, target, task, form);
-  for (const Offer& offer : exact_offers(api, target, graph)) texts.push_back(offer.text());
-  return texts;
-}
-
-std::vector<std::shared_ptr<const ConvPlan>> all_plans(const Cudnn& api, const PlanTarget& target, const ConvTask& task,
-                                                       ConvForm form, std::size_t most) {
-  std::vector<std::shared_ptr<const ConvPlan>> plans;
-  if (!target.present() || !graph_refusal(task, form).empty()) return plans;
-  const ConvGraph asked = make_conv_graph(api, target, task, form);
-  for (const Offer& offer : exact_offers(api, target, asked)) {
-    if (plans.size() >= most) break;
-    Descriptor plan(api, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, "a plan");
-    if (compile(target, offer, plan) != CUDNN_STATUS_SUCCESS) continue;
-    plans.push_back(std::make_shared<ConvPlan>(api, make_conv_graph(api, target, task, form), std::move(plan),
-                                               offer.text(), offer.native_graphs));
+PlanOutcome plan_choice(const Cudnn& api, const PlanTarget& target, const ConvTask& task, ConvForm form,
+                        const EngineChoice& choice) {
+  PlanOutcome outcome;
+  outcome.reason = graph_refusal(task, form);
+  if (!outcome.reason.empty()) return outcome;
+  ConvGraph graph = make_conv_graph(api, target, task, form);
+  const std::optional<EngineConfig> config = make_config(api, target, graph, choice);
+  if (!config || !config->exact) {
+    outcome.reason = fmt::format("{} is not for this graph", choice_text(choice));
+    return outcome;
   }
-  return plans;
+  compile(api, target, *config, graph, outcome);
+  return outcome;
 }
 
 std::shared_ptr<const ConvPlan> plan_from_json(const Cudnn& api, const PlanTarget& target, const ConvTask& task,
-                                               ConvForm form, const std::string& json) {
+                                               ConvForm form, const std::string& json, const std::string& engine) {
   if (!target.present() || !graph_refusal(task, form).empty()) return nullptr;
   ConvGraph graph = make_conv_graph(api, target, task, form);
   Descriptor plan(api, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, "a stored plan");
@@ -265,7 +148,7 @@ std::shared_ptr<const ConvPlan> plan_from_json(const Cudnn& api, const PlanTarge
     target.give_to_plan(plan);
     plan.set(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, std::vector<char>(json.begin(), json.end()));
     if (plan.try_finalize() != CUDNN_STATUS_SUCCESS) return nullptr;
-    return std::make_shared<ConvPlan>(api, std::move(graph), std::move(plan), "stored plan", true);
+    return std::make_shared<ConvPlan>(api, std::move(graph), std::move(plan), engine);
   } catch (const Error&) {
     return nullptr;
   }

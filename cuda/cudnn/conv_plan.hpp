@@ -6,19 +6,17 @@
 #include <string>
 #include <vector>
 
-#include "conv_graph.hpp"
+#include "engine_choice.hpp"
 
 namespace qnudge::cuda {
 
 /// An engine chosen and compiled for one graph.
 class ConvPlan {
  public:
-  ConvPlan(const Cudnn& api, ConvGraph graph, Descriptor plan, std::string description, bool native_graphs);
+  ConvPlan(const Cudnn& api, ConvGraph graph, Descriptor plan, std::string description);
 
   std::size_t workspace_bytes() const { return workspace_bytes_; }
   const std::string& description() const { return description_; }
-  /// cuDNN can hand the plan's kernels over as nodes of a CUDA graph.
-  bool native_graphs() const { return native_graphs_; }
   /// What rebuilds the plan without a search; empty where cuDNN cannot tell.
   std::string json() const;
 
@@ -30,7 +28,6 @@ class ConvPlan {
   ConvGraph graph_;
   Descriptor plan_;
   std::string description_;
-  bool native_graphs_;
   std::size_t workspace_bytes_ = 0;
 };
 
@@ -53,18 +50,14 @@ struct PlanOutcome {
 /// is only described, an engine counts as accepted when nothing but loading its code is left.
 PlanOutcome plan_conv(const Cudnn& api, const PlanTarget& target, const ConvTask& task, ConvForm form);
 
-/// Every exact engine that the heuristics name, then each of them with single knobs set otherwise: what there is to
-/// choose from, in words.
-std::vector<std::string> engine_choices(const Cudnn& api, const PlanTarget& target, const ConvTask& task,
-                                        ConvForm form);
+/// The same for one engine and its knobs, e.g. one of `engine_choices`: refused where it is not for this graph, not
+/// exact, or does not compile. May be called from several threads, each with a target of its own.
+PlanOutcome plan_choice(const Cudnn& api, const PlanTarget& target, const ConvTask& task, ConvForm form,
+                        const EngineChoice& choice);
 
-/// These choices, as far as the device can load them, at most `most`: what a tuner times. Empty on a device that is
-/// only described.
-std::vector<std::shared_ptr<const ConvPlan>> all_plans(const Cudnn& api, const PlanTarget& target, const ConvTask& task,
-                                                       ConvForm form, std::size_t most);
-
-/// The plan that `json` describes, for the same graph; nothing if cuDNN does not take it any more.
+/// The plan that `json` describes, for the same graph; nothing if cuDNN does not take it any more. `engine` says what
+/// the plan was made from.
 std::shared_ptr<const ConvPlan> plan_from_json(const Cudnn& api, const PlanTarget& target, const ConvTask& task,
-                                               ConvForm form, const std::string& json);
+                                               ConvForm form, const std::string& json, const std::string& engine);
 
 }  // namespace qnudge::cuda

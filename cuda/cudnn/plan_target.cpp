@@ -3,6 +3,11 @@
 
 namespace qnudge::cuda {
 
+PlanTarget::PlanTarget(const Cudnn& api) {
+  check_cudnn(api, api.create(&handle_), "a handle");
+  own_ = {handle_, api.destroy};
+}
+
 PlanTarget::PlanTarget(const Cudnn& api, const std::string& json) {
   description_.emplace(api, CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, "a description of a device");
   description_->set(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, std::vector<char>(json.begin(), json.end())).finalize();
@@ -14,6 +19,10 @@ void PlanTarget::give_to_graph(Descriptor& graph) const {
 
 void PlanTarget::give_to_heuristics(Descriptor& heuristics) const {
   if (!present()) heuristics.set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, *description_);
+}
+
+void PlanTarget::give_to_engine(Descriptor& engine) const {
+  if (!present()) engine.set(CUDNN_ATTR_ENGINE_DEVICEPROP, *description_);
 }
 
 void PlanTarget::give_to_plan(Descriptor& plan) const {

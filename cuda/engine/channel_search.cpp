@@ -168,6 +168,9 @@ void EngineChannelSearch::restore(const PopulationState& state) {
   require(state.parents.size() == at(genes_) && state.fitness.size() == at(channels_), ErrorKind::input,
           "checkpoint: {} codes and {} channels do not fit a layer of {} and {}", state.parents.size(),
           state.fitness.size(), genes_, channels_);
+  Program program;
+  append_errors(program);
+  device_.run(program);  // libraries may set themselves up in a first execution, which must not be one that is recorded
   begin(state.parents, state.fitness, state.generation);
   start_fitness_ = state.start_fitness;
 }

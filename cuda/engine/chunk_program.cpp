@@ -4,9 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "qnudge/backend/element.hpp"
+#include "primitives.hpp"
 #include "qnudge/backend/layer_plan.hpp"
-#include "qnudge/core/error.hpp"
 
 namespace qnudge::cuda {
 namespace {
@@ -47,11 +46,11 @@ HalfBounds ChunkProgram::bounds(const IntNode& node) const {
 ConvTask ChunkProgram::task(int node) const {
   const IntNetwork& n = network_.description();
   const IntNode& conv = n.at(node);
-  const Layer& layer = n.layer(conv.layer);
+  const Layer& layer = n.layer(conv.layer());
   ConvTask task;
-  task.role = conv.layer == spec_.searched ? ConvRole::wide
-              : spec_.candidates > 1       ? ConvRole::shared
-                                           : ConvRole::single;
+  task.role = conv.layer() == spec_.searched ? ConvRole::wide
+              : spec_.candidates > 1         ? ConvRole::shared
+                                             : ConvRole::single;
   task.half = n.half();
   task.images = spec_.images;
   task.candidates = spec_.candidates;
@@ -72,11 +71,14 @@ ConvTask ChunkProgram::task(int node) const {
   return task;
 }
 
-/// The addition as epilogue of one of its inputs, if that is a convolution that nothing else reads, with the same
-/// candidates as the other input, and if a vendor engine takes it.
-std::optional<ChunkProgram::Step> ChunkProgram::fuse(int add, const std::vector<bool>& taken) const {
+/// Of a sum of two, the addition as epilogue of one of its inputs, the second first, where that is a convolution that
+/// nothing else reads, with the same candidates as the other input.
+std::vector<ChunkProgram::Fusion> ChunkProgram::fusions(int add, const std::vector<bool>& taken) const {
   const IntNetwork& n = network_.description();
   const IntNode& node = n.at(add);
+  std::vector<Fusion> all;
+  const auto multipliers = sum_multipliers(node);
+  if (!multipliers) return all;
   for (const std::size_t own : {std::size_t{1}, std::size_t{0}}) {
     const int conv = node.inputs[own], other = node.inputs[1 - own];
     const auto at = static_cast<std::size_t>(conv);
@@ -85,36 +87,72 @@ std::optional<ChunkProgram::Step> ChunkProgram::fuse(int add, const std::vector<
     };
     std::int64_t count = 0;
     for (const IntNode& reader : n.nodes) count += readers(reader);
-    if (n.at(conv).op != IntOp::conv || count != 1 || taken[at] || kept_[at] || external_[at] || !inside_[at]) continue;
+    if (n.at(conv).layer() < 0 || count != 1 || taken[at] || kept_[at] || external_[at] || !inside_[at]) continue;
     if (shared(other) && spec_.candidates > 1) continue;
-    ConvTask fused = task(conv);
-    const float m_own = own == 0 ? node.multiplier_a : node.multiplier_b;
-    const float m_other = own == 0 ? node.multiplier_b : node.multiplier_a;
+    Fusion fusion{conv, 1 - own, task(conv)};
     const auto [low, high] = bounds(node);
-    fused.epilogue.addition = FusedAddition{m_own, m_other, low, high};
-    ConvHandle handle = network_.device().prepare_conv(fused, n.layer(n.at(conv).layer).params.bits);
-    if (handle->vendor()) return Step{add, std::move(handle), conv, 1 - own};
+    fusion.task.epilogue.addition = FusedAddition{(*multipliers)[own], (*multipliers)[1 - own], low, high};
+    all.push_back(std::move(fusion));
   }
-  return std::nullopt;
+  return all;
+}
+
+ConvRequest ChunkProgram::request(int conv, const ConvTask& task) const {
+  const IntNetwork& n = network_.description();
+  return {task, n.layer(n.at(conv).layer()).params.bits};
+}
+
+std::vector<std::optional<ChunkProgram::Fusion>> ChunkProgram::fuse_additions(
+    const std::function<bool(const Fusion&)>& takes) const {
+  const IntNetwork& n = network_.description();
+  std::vector<bool> taken(n.nodes.size());
+  std::vector<std::optional<Fusion>> fused(n.nodes.size());
+  for (int node : spec_.nodes) {
+    for (Fusion& fusion : fusions(node, taken)) {
+      if (!takes(fusion)) continue;
+      taken[static_cast<std::size_t>(fusion.conv)] = true;
+      fused[static_cast<std::size_t>(node)] = std::move(fusion);
+      break;
+    }
+  }
+  return fused;
+}
+
+/// All convolutions at once, which takes a fraction of the time of one by one.
+void ChunkProgram::prepare(const std::vector<std::optional<Fusion>>& fused) const {
+  const IntNetwork& n = network_.description();
+  std::vector<bool> swallowed(n.nodes.size());
+  std::vector<ConvRequest> requests;
+  for (const auto& fusion : fused) {
+    if (!fusion) continue;
+    swallowed[static_cast<std::size_t>(fusion->conv)] = true;
+    requests.push_back(request(fusion->conv, fusion->task));
+  }
+  for (int node : spec_.nodes) {
+    if (n.at(node).layer() >= 0 && !swallowed[static_cast<std::size_t>(node)]) {
+      requests.push_back(request(node, task(node)));
+    }
+  }
+  network_.device().prepare_convs(requests);
 }
 
 void ChunkProgram::plan_steps() {
   const IntNetwork& n = network_.description();
+  Device& device = network_.device();
+  const auto conv_of = [&](const ConvRequest& asked) { return device.prepare_conv(asked.task, asked.code_bits); };
+  prepare(fuse_additions([](const Fusion&) { return true; }));
+  const auto fused = fuse_additions([&](const Fusion& f) { return conv_of(request(f.conv, f.task))->vendor(); });
   std::vector<bool> swallowed(n.nodes.size());
-  std::vector<std::optional<Step>> fused(n.nodes.size());
-  for (int node : spec_.nodes) {
-    if (n.at(node).op != IntOp::add) continue;
-    auto& step = fused[static_cast<std::size_t>(node)];
-    step = fuse(node, swallowed);
-    if (step) swallowed[static_cast<std::size_t>(step->fused)] = true;
+  for (const auto& fusion : fused) {
+    if (fusion) swallowed[static_cast<std::size_t>(fusion->conv)] = true;
   }
   for (int node : spec_.nodes) {
     const IntNode& what = n.at(node);
-    if (what.op == IntOp::input || what.op == IntOp::view || swallowed[static_cast<std::size_t>(node)]) continue;
-    if (fused[static_cast<std::size_t>(node)]) {
-      steps_.push_back(*fused[static_cast<std::size_t>(node)]);
-    } else if (what.op == IntOp::conv) {
-      steps_.push_back({node, network_.device().prepare_conv(task(node), n.layer(what.layer).params.bits)});
+    if (what.inputs.empty() || what.view() || swallowed[static_cast<std::size_t>(node)]) continue;
+    if (const auto& fusion = fused[static_cast<std::size_t>(node)]) {
+      steps_.push_back({node, conv_of(request(fusion->conv, fusion->task)), fusion->conv, fusion->other});
+    } else if (what.layer() >= 0) {
+      steps_.push_back({node, conv_of(request(node, task(node)))});
     } else {
       steps_.push_back({node, nullptr});
     }
@@ -171,14 +209,11 @@ LogitRows ChunkProgram::logits(const TensorTable& at) const {
 
 void ChunkProgram::append(Program& program, int stream, std::byte* arena, const TensorTable& at,
                           const WideFilter& wide) const {
-  const IntNetwork& n = network_.description();
   for (const Step& step : steps_) {
     if (step.conv) {
       append_conv(program, stream, step, arena, at, wide);
-    } else if (n.half()) {
-      append_node<Half>(program, stream, step.node, at);
     } else {
-      append_node<std::int8_t>(program, stream, step.node, at);
+      append_node(program, stream, step.node, at);
     }
   }
 }
@@ -187,8 +222,8 @@ void ChunkProgram::append_conv(Program& program, int stream, const Step& step, s
                                const WideFilter& wide) const {
   const IntNetwork& n = network_.description();
   const IntNode& conv = n.at(step.fused >= 0 ? step.fused : step.node);
-  const bool searched = conv.layer == spec_.searched;
-  const DeviceLayer& layer = network_.layer(conv.layer);
+  const bool searched = conv.layer() == spec_.searched;
+  const DeviceLayer& layer = network_.layer(conv.layer());
   ConvPointers p;
   p.x = tensor(at, conv.inputs[0]);
   p.w = searched ? wide.filters : layer.filter();
@@ -200,80 +235,15 @@ void ChunkProgram::append_conv(Program& program, int stream, const Step& step, s
   program.add(stream, RunConv{step.conv, p});
 }
 
-template <class T>
 void ChunkProgram::append_node(Program& program, int stream, int node, const TensorTable& at) const {
-  const IntOp op = network_.description().at(node).op;
-  if (op == IntOp::add) return append_add<T>(program, stream, node, at);
-  if (op == IntOp::concat) return append_concat<T>(program, stream, node, at);
-  append_elementwise<T>(program, stream, node, at);
-}
-
-template <class T>
-void ChunkProgram::append_add(Program& program, int stream, int node, const TensorTable& at) const {
-  const IntNode& add = network_.description().at(node);
-  const std::int64_t count = spec_.images * add.shape.size() * spec_.candidates;
-  const auto input = [&](std::size_t i) -> const T* { return elements<T>(at, add.inputs[i]); };
-  T* const out = elements<T>(at, node);
-  const auto [low, high] = element_bounds<T>(add);
-  if (spec_.candidates == 1 || shared(add.inputs[0]) == shared(add.inputs[1])) {
-    program.add(stream,
-                ForEach{AddCodes<T>{input(0), input(1), out, add.multiplier_a, add.multiplier_b, low, high}, count});
-    return;
-  }
-  const std::size_t own = shared(add.inputs[0]) ? 1 : 0;
-  const float m_own = own == 0 ? add.multiplier_a : add.multiplier_b;
-  const float m_other = own == 0 ? add.multiplier_b : add.multiplier_a;
-  program.add(stream, ForEach{AddSharedCodes<T>{input(own), input(1 - own), out, m_own, m_other, spec_.candidates,
-                                                network_.physical(node).c, low, high},
-                              count});
-}
-
-template <class T>
-void ChunkProgram::append_concat(Program& program, int stream, int node, const TensorTable& at) const {
   const IntNetwork& n = network_.description();
-  const IntNode& concat = n.at(node);
-  std::int64_t first = 0;
-  for (int in : concat.inputs) {
-    const std::int64_t channels = n.at(in).shape.c;
-    const std::int64_t pixels = spec_.images * concat.shape.h * concat.shape.w;
-    program.add(stream, ForEach{ConcatCodes<T>{elements<T>(at, in), elements<T>(at, node), spec_.candidates, channels,
-                                               network_.physical(in).c, first, concat.shape.c,
-                                               shared(in) && spec_.candidates > 1},
-                                pixels * spec_.candidates * channels});
-    first += channels;
+  DeviceStep step{network_, node, spec_.images, spec_.candidates, {}, {}, tensor(at, node), program, stream};
+  for (const int in : n.at(node).inputs) {
+    step.inputs.push_back(tensor(at, in));
+    step.shared.push_back(shared(in));
   }
-}
-
-template <class T>
-void ChunkProgram::append_elementwise(Program& program, int stream, int node, const TensorTable& at) const {
-  const IntNetwork& n = network_.description();
-  const IntNode& what = n.at(node);
-  const T* x = elements<T>(at, what.inputs[0]);
-  T* const out = elements<T>(at, node);
-  const auto [low, high] = element_bounds<T>(what);
-  const std::int64_t count = spec_.images * what.shape.size() * spec_.candidates;
-  // Every candidate's channels are channels of their own to a pooling window.
-  Shape from = network_.physical(what.inputs[0]), to = what.shape;
-  from.c *= spec_.candidates;
-  to.c *= spec_.candidates;
-  switch (what.op) {
-    case IntOp::clamp:
-      program.add(stream, ForEach{ClampCodes<T>{x, out, low, high}, count});
-      break;
-    case IntOp::lookup:
-      program.add(stream, ForEach{LookupCodes<T>{x, network_.table<T>(node), out}, count});
-      break;
-    case IntOp::max_pool:
-      program.add(stream, ForEach{MaxPoolCodes<T>{x, out, from, to, what.pool}, count});
-      break;
-    case IntOp::average_pool:
-      program.add(stream, ForEach{AveragePoolCodes<T>{x, out, from, to, what.pool, what.multiplier,
-                                                      network_.pool_multipliers(node)},
-                                  count});
-      break;
-    default:
-      fail(ErrorKind::internal, "node '{}': {} has no device command", what.name, to_string(what.op));
-  }
+  const DeviceFacet& facet = device_facet(n.at(node));
+  (n.half() ? facet.halves : facet.codes)(step);
 }
 
 }  // namespace qnudge::cuda

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -55,29 +56,29 @@ class ChunkProgram {
     std::size_t other = 0;  ///< which input of the addition is the residual
   };
 
+  /// A convolution that an addition may swallow.
+  struct Fusion {
+    int conv;
+    std::size_t other;  ///< which input of the addition is the residual
+    ConvTask task;
+  };
+
   bool shared(int node) const { return external_[static_cast<std::size_t>(root(node))]; }
   int root(int node) const;
   std::size_t tensor_bytes(int node) const;
   HalfBounds bounds(const IntNode& node) const;  ///< of codes or halves
   ConvTask task(int node) const;
-  std::optional<Step> fuse(int add, const std::vector<bool>& taken) const;
+  std::vector<Fusion> fusions(int add, const std::vector<bool>& taken) const;
+  ConvRequest request(int conv, const ConvTask& task) const;
+  /// By node the fusion of each addition that has one, as far as `takes` agrees.
+  std::vector<std::optional<Fusion>> fuse_additions(const std::function<bool(const Fusion&)>& takes) const;
+  void prepare(const std::vector<std::optional<Fusion>>& fused) const;
   void plan_steps();
   void place();
   void append_conv(Program& program, int stream, const Step& step, std::byte* arena, const TensorTable& at,
                    const WideFilter& wide) const;
-  /// A node that is no convolution, between elements of type T.
-  template <class T>
+  /// A node that is no convolution.
   void append_node(Program& program, int stream, int node, const TensorTable& at) const;
-  template <class T>
-  void append_add(Program& program, int stream, int node, const TensorTable& at) const;
-  template <class T>
-  void append_concat(Program& program, int stream, int node, const TensorTable& at) const;
-  template <class T>
-  void append_elementwise(Program& program, int stream, int node, const TensorTable& at) const;
-  template <class T>
-  T* elements(const TensorTable& at, int node) const {
-    return reinterpret_cast<T*>(tensor(at, node));
-  }
 
   const DeviceNetwork& network_;
   const ChunkSpec spec_;

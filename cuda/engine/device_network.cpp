@@ -1,23 +1,20 @@
 // SPDX-License-Identifier: MIT
 #include "device_network.hpp"
 
-#include <algorithm>
+#include <fmt/format.h>
+
+#include <span>
+
+#include "primitives.hpp"
 
 namespace qnudge::cuda {
 
 std::vector<Shape> physical_shapes(const IntNetwork& network) {
   std::vector<Shape> shapes;
   for (const IntNode& node : network.nodes) {
-    switch (node.op) {
-      case IntOp::view:
-      case IntOp::add:
-      case IntOp::clamp:
-      case IntOp::lookup:
-        shapes.push_back(shapes[static_cast<std::size_t>(node.inputs[0])]);
-        break;
-      default:
-        shapes.push_back(node.shape);
-    }
+    const auto keeps = device_facet(node).keeps_form;
+    const bool kept = keeps != nullptr && keeps(node);
+    shapes.push_back(kept ? shapes[static_cast<std::size_t>(node.inputs[0])] : node.shape);
   }
   return shapes;
 }
@@ -26,8 +23,7 @@ DeviceNetwork::DeviceNetwork(Device& device, const IntNetwork& network)
     : device_(device),
       network_(network),
       layers_(network.layers.size()),
-      tables_(network.nodes.size()),
-      pool_multipliers_(network.nodes.size()),
+      constants_(network.nodes.size()),
       physical_(physical_shapes(network)) {
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     const FilterShape& filter = network_.layers[l].filter;
@@ -44,20 +40,12 @@ DeviceNetwork::DeviceNetwork(Device& device, const IntNetwork& network)
   }
   for (std::size_t i = 0; i < network_.nodes.size(); ++i) {
     const IntNode& node = network_.nodes[i];
-    if (node.op == IntOp::lookup) {
-      const auto table =
-          network_.half() ? std::as_bytes(std::span(node.half_table)) : std::as_bytes(std::span(node.table));
-      tables_[i] = {device_, table, "the table of '" + node.name + "'"};
-    }
-    if (node.op != IntOp::average_pool) continue;
-    const std::vector<float> varying = qnudge::pool_multipliers(network_, node);
-    if (!varying.empty()) pool_multipliers_[i] = {device_, std::span(varying), "the divisors of '" + node.name + "'"};
+    const DeviceFacet& facet = device_facet(node);
+    if (facet.constants == nullptr) continue;
+    const std::vector<std::byte> bytes = facet.constants(network_, node);
+    if (bytes.empty()) continue;
+    constants_[i] = {device_, std::span(bytes), fmt::format("the {} of '{}'", facet.constants_name, node.name)};
   }
-}
-
-const float* DeviceNetwork::pool_multipliers(int node) const {
-  const auto& varying = pool_multipliers_[static_cast<std::size_t>(node)];
-  return varying.size() > 0 ? varying.data() : nullptr;
 }
 
 void DeviceNetwork::set_layer(int layer, const LayerParams& params) {

@@ -29,13 +29,11 @@ class DeviceNetwork {
   Device& device() const { return device_; }
   const IntNetwork& description() const { return network_; }
   const DeviceLayer& layer(int l) const { return layers_[static_cast<std::size_t>(l)]; }
-  /// Of a look-up between elements of type T.
+  /// What a node's commands read beside the tensors, see DeviceFacet::constants; nullptr where there is nothing.
   template <class T>
-  const T* table(int node) const {
-    return reinterpret_cast<const T*>(tables_[static_cast<std::size_t>(node)].data());
+  const T* constants(int node) const {
+    return reinterpret_cast<const T*>(constants_[static_cast<std::size_t>(node)].data());
   }
-  /// [OH, OW], or nullptr where one multiplier serves all positions.
-  const float* pool_multipliers(int node) const;
   /// Shape in which a node's bytes lie: for everything computed from a flattened tensor element by element this is the
   /// tensor's shape before flattening, because candidates stand between width and channels.
   const Shape& physical(int node) const { return physical_[static_cast<std::size_t>(node)]; }
@@ -48,8 +46,7 @@ class DeviceNetwork {
   Device& device_;
   IntNetwork network_;
   std::vector<DeviceLayer> layers_;
-  std::vector<DeviceArray<std::byte>> tables_;        // by node; empty but for look-ups
-  std::vector<DeviceArray<float>> pool_multipliers_;  // by node; empty but for uneven average pools
+  std::vector<DeviceArray<std::byte>> constants_;  // by node
   std::vector<Shape> physical_;
 };
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "qnudge/cuda/engine.hpp"
 
-#include <fmt/format.h>
-
+#include "primitives.hpp"
+#include "qnudge/backend/graph_usage.hpp"
 #include "session.hpp"
 
 namespace qnudge::cuda {
 namespace {
 
-class EngineBackend : public Backend {
+class EngineBackend : public Backend, public GraphLaunching {
  public:
   EngineBackend(std::shared_ptr<Device> device, const EngineOptions& options)
       : device_(std::move(device)), options_(options) {}
@@ -16,20 +16,15 @@ class EngineBackend : public Backend {
   std::string name() const override { return "cuda"; }
   std::string device() const override { return device_->description(); }
 
-  /// A flattened tensor keeps its pixels, with candidates between them and the channels; what reads across pixels in
-  /// any other way than a product has no command.
+  GraphUsage graph_usage() const override { return device_->graph_usage(); }
+
   std::optional<std::string> reject(const IntNetwork& network) const override {
     const std::vector<Shape> physical = physical_shapes(network);
     for (const IntNode& node : network.nodes) {
-      if (node.inputs.empty()) continue;
+      const auto rejects = device_facet(node).reject;
+      if (rejects == nullptr) continue;
       const Shape& lies = physical[static_cast<std::size_t>(node.inputs[0])];
-      const bool flattened = lies != network.at(node.inputs[0]).shape;
-      const bool window = node.op == IntOp::max_pool || node.op == IntOp::average_pool ||
-                          (node.op == IntOp::conv && !network.layer(node.layer).gemm);
-      if (flattened && window) {
-        return fmt::format("node '{}': {} over a flattened tensor has no form with candidates", node.name,
-                           to_string(node.op));
-      }
+      if (auto reason = rejects(network, node, lies != network.at(node.inputs[0]).shape)) return reason;
     }
     return std::nullopt;
   }

@@ -75,6 +75,12 @@ void count(const std::vector<GraphNode>& nodes, const std::string& where, int de
 
 }  // namespace
 
+std::map<std::string, std::int64_t> GraphCensus::by_name() const {
+  std::map<std::string, std::int64_t> names;
+  for (const auto& [kind, number] : counts) names[name_of(kind)] = number;
+  return names;
+}
+
 std::string GraphCensus::text() const {
   std::string text;
   for (const auto& [kind, number] : counts) {

@@ -85,7 +85,7 @@ void EngineSearch::prepare_suffix() {
                                                                .kept = {n.output},
                                                                .images = memory_.chunk.images,
                                                                .candidates = population_.resident(),
-                                                               .searched = n.at(plan_.node).layer});
+                                                               .searched = n.at(plan_.node).layer()});
   std::size_t staged = 0;
   for (int node : plan_.cut) staged += aligned(static_cast<std::size_t>(memory_.chunk.images * image_bytes(node)));
   for (int s = 0; s < memory_.chunk.streams; ++s) {
@@ -131,15 +131,22 @@ void EngineSearch::append_gathers(Program& program, const ChunkCursor& cursor, T
   }
 }
 
-void EngineSearch::start() {
-  std::int64_t fitness = 0;
-  population_.fill_with_start();
+std::int64_t EngineSearch::score_first() const {
   const DeviceArray<std::int64_t> result(device_, 1, "the start's fitness");
   Program program;
   append_scores(program, 1, result.data());
   device_.run(program);
-  device_.download(&fitness, result.data(), sizeof fitness);
-  population_.begin(fitness);
+  return result.get().front();
+}
+
+void EngineSearch::start() {
+  population_.fill_with_start();
+  population_.begin(score_first());
+}
+
+void EngineSearch::restore(const PopulationState& state) {
+  population_.restore(state);
+  score_first();  // libraries may set themselves up in a first execution, which must not be one that is recorded
 }
 
 void EngineSearch::mutate(std::int32_t chunk) {

@@ -24,7 +24,7 @@ class EngineSearch : public RecordedSearch {
                const EngineOptions& engine);
 
   void start() override;
-  void restore(const PopulationState& state) override { population_.restore(state); }
+  void restore(const PopulationState& state) override;
   std::int32_t chunks() const override { return population_.chunks(); }
   void mutate(std::int32_t chunk) override;
   void evaluate(std::int32_t chunk) override;
@@ -40,6 +40,8 @@ class EngineSearch : public RecordedSearch {
   void append_gathers(Program& program, const ChunkCursor& cursor, TensorTable& table) const;
   /// Appends the fitness of the resident chunk's first `candidates` filters.
   void append_scores(Program& program, std::int32_t candidates, std::int64_t* fitness) const;
+  /// Fitness of the first resident filter, at once.
+  std::int64_t score_first() const;
 
   const DeviceNetwork& network_;
   const std::shared_ptr<const DeviceImages> images_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "qnudge/core/error.hpp"
+#include "qnudge/cuda/conv_task.hpp"
 
 namespace qnudge::cuda {
 
@@ -23,7 +24,7 @@ std::string SearchMemory::text() const {
 
 SearchMemory plan_search_memory(const IntNetwork& network, const LayerPlan& plan, const PopulationOptions& options,
                                 std::int64_t count, const ChunkLimits& limits) {
-  const Layer& layer = network.layer(network.at(plan.node).layer);
+  const Layer& layer = network.layer(network.at(plan.node).layer());
   const ChunkNeeds needs = chunk_needs(network, searched_nodes(plan), plan.cut);
   // A filter comes with fp32 biases and multipliers, and where that is what runs, as halves too.
   const std::int64_t genes = layer.filter.size(), filter = genes * (network.half() ? 3 : 1) + 8 * layer.filter.k;
@@ -39,6 +40,7 @@ SearchMemory plan_search_memory(const IntNetwork& network, const LayerPlan& plan
   for (std::int32_t parts = 1; parts <= most; ++parts) {
     SearchMemory memory = fixed;
     memory.candidates = (most + parts - 1) / parts;
+    if (memory.candidates * genes > kMaxTensorElements) continue;  // their filters are one tensor
     memory.filters = memory.candidates * filter;
     ChunkLimits rest = limits;
     rest.bytes = static_cast<std::size_t>(std::max<std::int64_t>(0, available - memory.total()));

@@ -22,8 +22,9 @@ struct SearchMemory {
 };
 
 /// Chooses the number of resident candidates, the images per chunk and the streams: as many rows at work as
-/// `limits.rows` asks for, then as many candidates as that allows. `options.chunk` caps the candidates. Throws
-/// Error(kind device) naming the smallest need if not even one candidate on one image fits.
+/// `limits.rows` asks for, then as many candidates as that allows and as have fewer than 2^31 codes together.
+/// `options.chunk` caps the candidates. Throws Error(kind device) naming the smallest need if not even one candidate on
+/// one image fits.
 SearchMemory plan_search_memory(const IntNetwork& network, const LayerPlan& plan, const PopulationOptions& options,
                                 std::int64_t count, const ChunkLimits& limits);
 

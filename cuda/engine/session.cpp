@@ -48,11 +48,11 @@ Evaluation EngineSession::evaluate(const ImagesHandle& handle) {
   Program program;
   for (const ImageChunk& chunk : image_chunks(images.count(), size)) {
     run.append(program, images, chunk.first);
-    program.add(0, ForEach{EvaluateImages{run.nodes().logits(run.table()), images.scoring(chunk.first),
-                                          error_steps_per_unit(n.nodes.front().exponent), errors.data() + chunk.first,
-                                          predicted.data() + chunk.first, cross_entropy.data() + chunk.first,
-                                          kl.data() + chunk.first},
-                           size});
+    program.add(0, Evaluate{EvaluateImages{run.nodes().logits(run.table()), images.scoring(chunk.first),
+                                           error_steps_per_unit(n.nodes.front().exponent), errors.data() + chunk.first,
+                                           predicted.data() + chunk.first, cross_entropy.data() + chunk.first,
+                                           kl.data() + chunk.first},
+                            size});
   }
   device_->run(program);
   Evaluation total;

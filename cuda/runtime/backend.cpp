@@ -61,8 +61,10 @@ std::shared_ptr<cuda::Device> open_cuda_device(const CudaOptions& options) {
   if (const std::string warning = options.vendor ? cuda::status_warning(status) : std::string(); !warning.empty()) {
     spdlog::warn("{}", warning);
   }
-  auto planner = options.vendor ? cuda::make_cudnn_planner(cuda::cudnn(), identity, cuda::plan_store_folder(), options)
-                                : cuda::make_plain_planner("asked for");
+  const cuda::PlannerDevice device{identity, 10 * usable->major + usable->minor, cuda::plan_store_folder(),
+                                   [] { cuda::check_stopped(cudaDeviceSynchronize()); }};
+  auto planner =
+      options.vendor ? cuda::make_cudnn_planner(cuda::cudnn(), device, options) : cuda::make_plain_planner("asked for");
   std::string description =
       fmt::format("{}, CUDA {}, {}", usable->name, cuda::version_text(status.runtime), planner->description());
   return std::make_shared<cuda::CudaDevice>(std::move(description), options, std::move(planner));

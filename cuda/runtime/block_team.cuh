@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace qnudge::cuda {
@@ -8,8 +9,11 @@ namespace qnudge::cuda {
 /// A block of kTeamThreads threads as the team of kernels/team.hpp.
 constexpr int kTeamThreads = 256;
 
+/// With `kWithScratch` the launch's dynamic shared memory is the team's scratch memory.
+template <bool kWithScratch>
 class BlockTeam {
  public:
+  static constexpr bool kScratch = kWithScratch;
   static constexpr int kWarps = kTeamThreads / 32;
   /// One per block. Two sets of slots that take turns: whoever writes a set again has passed the barrier that all
   /// reach after they have read it, so that each exchange needs one barrier alone.
@@ -22,6 +26,10 @@ class BlockTeam {
   __device__ std::int64_t size() const { return kTeamThreads; }
   __device__ std::int64_t rank() const { return threadIdx.x; }
   __device__ void sync() const { __syncthreads(); }
+  __device__ std::byte* scratch() const {
+    extern __shared__ std::int64_t block_scratch[];
+    return reinterpret_cast<std::byte*>(block_scratch);
+  }
 
   template <class Predicate>
   __device__ std::int64_t first_where(std::int64_t begin, std::int64_t end, const Predicate& holds) const {

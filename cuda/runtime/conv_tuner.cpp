@@ -4,7 +4,6 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <vector>
 
@@ -94,18 +93,14 @@ class Trial : public RivalTrial {
     return differing == 0;
   }
 
-  /// Median of five.
-  float milliseconds(std::size_t rival) override {
-    std::array<float, 5> times{};
-    for (float& time : times) {
-      QNUDGE_CUDA_CHECK(cudaEventRecord(begun_.get(), stream_));
-      rivals_[rival]->enqueue(pointers(found_), 0, stream_);
-      QNUDGE_CUDA_CHECK(cudaEventRecord(ended_.get(), stream_));
-      check_stopped(cudaEventSynchronize(ended_.get()));
-      QNUDGE_CUDA_CHECK(cudaEventElapsedTime(&time, begun_.get(), ended_.get()));
-    }
-    std::sort(times.begin(), times.end());
-    return times[times.size() / 2];
+  float milliseconds(std::size_t rival, int launches) override {
+    QNUDGE_CUDA_CHECK(cudaEventRecord(begun_.get(), stream_));
+    for (int i = 0; i < launches; ++i) rivals_[rival]->enqueue(pointers(found_), 0, stream_);
+    QNUDGE_CUDA_CHECK(cudaEventRecord(ended_.get(), stream_));
+    check_stopped(cudaEventSynchronize(ended_.get()));
+    float time = 0;
+    QNUDGE_CUDA_CHECK(cudaEventElapsedTime(&time, begun_.get(), ended_.get()));
+    return time / static_cast<float>(launches);
   }
 
   void check_device() override { check_stopped(cudaDeviceSynchronize()); }

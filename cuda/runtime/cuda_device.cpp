@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "cuda_device.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <new>
-#include <optional>
 
 #include "check.hpp"
 #include "generation_graph.hpp"
@@ -23,9 +20,16 @@ double mebibytes(std::size_t bytes) {
 
 CudaDevice::CudaDevice(std::string description, const CudaOptions& options, std::unique_ptr<ConvPlanner> planner)
     : description_(std::move(description)),
-      graphs_(options.graphs),
       runner_(options.streams),
-      planner_(std::move(planner)) {
+      planner_(std::move(planner)),
+      launches_(
+          options.graphs,
+          [this](const Program& program, std::int32_t times) {
+            return std::make_unique<GenerationGraph>(runner_, program, times);
+          },
+          [this](const Program& program, std::int32_t times, const StopFlag& stop) {
+            return repeat_eagerly(program, times, stop);
+          }) {
   for (Event& event : generations_) event = make_event();
 }
 
@@ -74,21 +78,6 @@ void CudaDevice::download(void* to, const void* from, std::size_t bytes) {
 
 ConvHandle CudaDevice::prepare_conv(const ConvTask& task, int code_bits) {
   return planner_->prepare(task, code_bits);
-}
-
-std::int32_t CudaDevice::repeat(const Program& program, std::int32_t times, const StopFlag& stop) {
-  if (times <= 0 || stop) return 0;
-  if (!graphs_) return repeat_eagerly(program, times, stop);
-  std::optional<GenerationGraph> graph;
-  try {
-    graph.emplace(runner_, program, times);
-  } catch (const Error& e) {
-    spdlog::warn("generations are enqueued one by one, which is slower: {}", e.what());
-    graphs_ = false;
-    return repeat_eagerly(program, times, stop);
-  }
-  spdlog::debug("one launch for {} generations: {}", times, graph->census().text());
-  return graph->run(stop);
 }
 
 std::int32_t CudaDevice::repeat_eagerly(const Program& program, std::int32_t times, const StopFlag& stop) {

@@ -7,8 +7,10 @@
 
 #include "check.hpp"
 #include "launch.hpp"
+#include "qnudge/core/error.hpp"
 #include "qnudge/cuda/device.hpp"
 #include "qnudge/cuda/phases.hpp"
+#include "qnudge/cuda/plain_task.hpp"
 
 namespace qnudge::cuda {
 namespace {
@@ -154,6 +156,29 @@ class CudnnPhases : public DeviceConv {
   const std::string description_;
 };
 
+/// A convolution between codes, then an addition to what it has written.
+class ConvThenAddition : public DeviceConv {
+ public:
+  ConvThenAddition(std::shared_ptr<const DeviceConv> conv, const ConvTask& task)
+      : conv_(std::move(conv)), task_(task), description_(conv_->description() + ", then the addition") {}
+
+  std::size_t workspace_bytes() const override { return conv_->workspace_bytes(); }
+  bool vendor() const override { return conv_->vendor(); }
+  const std::string& description() const override { return description_; }
+
+  void enqueue(const ConvPointers& at, int stream_index, cudaStream_t stream) const override {
+    ConvPointers bare = at;
+    bare.residual = nullptr;
+    conv_->enqueue(bare, stream_index, stream);
+    launch(ForEach{addition_apart(task_, at), output_elements(task_)}, stream);
+  }
+
+ private:
+  const std::shared_ptr<const DeviceConv> conv_;
+  const ConvTask task_;
+  const std::string description_;
+};
+
 }  // namespace
 
 CudnnHandles::CudnnHandles(const Cudnn& api, int streams) : api_(api), handles_(static_cast<std::size_t>(streams)) {
@@ -194,6 +219,11 @@ std::shared_ptr<const DeviceConv> make_cudnn_conv(const std::shared_ptr<CudnnHan
   }
   if (form.split == ConvForm::Split::candidates) handles->add_branches();
   return std::make_shared<CudnnConv>(handles, std::move(plan), task, form);
+}
+
+std::shared_ptr<const DeviceConv> with_addition_apart(std::shared_ptr<const DeviceConv> conv, const ConvTask& task) {
+  require(!task.half, ErrorKind::internal, "{}: an addition of halves is not taken apart", task_text(task));
+  return std::make_shared<ConvThenAddition>(std::move(conv), task);
 }
 
 }  // namespace qnudge::cuda

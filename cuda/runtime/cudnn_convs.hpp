@@ -50,4 +50,8 @@ std::shared_ptr<const DeviceConv> make_cudnn_conv(const std::shared_ptr<CudnnHan
                                                   std::shared_ptr<const ConvPlan> plan, const ConvTask& task,
                                                   const ConvForm& form);
 
+/// `conv`, made for `task` without its addition, followed by that addition: what some layers are faster with than with
+/// an addition fused into cuDNN's graph.
+std::shared_ptr<const DeviceConv> with_addition_apart(std::shared_ptr<const DeviceConv> conv, const ConvTask& task);
+
 }  // namespace qnudge::cuda

@@ -3,7 +3,23 @@
 
 #include <fmt/format.h>
 
+#include <regex>
+#include <set>
+#include <sstream>
+
 namespace qnudge::cuda {
+
+std::string log_sentence(std::string_view lines) {
+  static const std::regex kTimeAndThread(R"(^\[\d+:\d+:\d+(\.\d+)?\](\[\d+\])?\s*)");
+  std::istringstream all{std::string(lines)};
+  std::string sentence;
+  std::set<std::string> seen;
+  for (std::string line; std::getline(all, line);) {
+    line = std::regex_replace(line, kTimeAndThread, "");
+    if (!line.empty() && seen.insert(line).second) sentence += (sentence.empty() ? ": " : " ") + line;
+  }
+  return sentence;
+}
 
 std::string version_text(int version) {
   return fmt::format("{}.{}", version / 1000, version % 1000 / 10);

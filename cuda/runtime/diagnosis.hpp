@@ -4,6 +4,7 @@
 #include <cuda_runtime_api.h>
 
 #include <string>
+#include <string_view>
 
 #include "qnudge/cuda/devices.hpp"
 
@@ -17,6 +18,10 @@ std::string status_problem(cudaError_t first_call, const CudaStatus& found);
 
 /// Why a device that can be used will be slow; empty if it need not be.
 std::string status_warning(const CudaStatus& found);
+
+/// ": " and what the lines of the driver's log say, on one line, each different message once, without times and
+/// threads, which would make the same complaint look new; empty for an empty log.
+std::string log_sentence(std::string_view lines);
 
 /// "13.0" of 13000.
 std::string version_text(int version);

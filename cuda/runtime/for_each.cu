@@ -14,12 +14,14 @@ constexpr int kThreads = 256;
 template <class Op>
 __global__ void __launch_bounds__(kThreads) for_each_kernel(std::int64_t count, Op op) {
   const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * kThreads;
+#pragma unroll 1  // otherwise every thread divides to count its rounds
   for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < count; i += stride) op(i);
 }
 
 template <class Op>
 __global__ void __launch_bounds__(kThreads) for_each_pack_kernel(std::int64_t count, Op op) {
   const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * kThreads;
+#pragma unroll 1  // otherwise every thread divides to count its rounds
   for (std::int64_t j = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; j < count; j += stride) {
     op.pack(j);
   }
@@ -28,6 +30,7 @@ __global__ void __launch_bounds__(kThreads) for_each_pack_kernel(std::int64_t co
 template <class Op>
 __global__ void __launch_bounds__(kThreads) for_each_drawing_kernel(std::int64_t count, Op op) {
   const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * kThreads;
+#pragma unroll 1  // otherwise every thread divides to count its rounds
   for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < count; i += stride) {
     op(CurandPhilox{}, i);
   }
@@ -36,6 +39,7 @@ __global__ void __launch_bounds__(kThreads) for_each_drawing_kernel(std::int64_t
 template <class T>
 __global__ void __launch_bounds__(kThreads) sum_taps_kernel(std::int64_t count, TapSums<T> op) {
   const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * kThreads;
+#pragma unroll 1  // otherwise every thread divides to count its rounds
   for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < count; i += stride) {
     atomicAdd(reinterpret_cast<unsigned long long*>(op.sum + i % op.taps()), static_cast<unsigned long long>(op(i)));
   }
@@ -45,6 +49,7 @@ __global__ void __launch_bounds__(kThreads)
     count_differing_kernel(const std::byte* a, const std::byte* b, std::int64_t bytes, std::int64_t* differing) {
   const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * kThreads;
   unsigned long long count = 0;
+#pragma unroll 1  // otherwise every thread divides to count its rounds
   for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < bytes; i += stride) {
     count += a[i] != b[i] ? 1 : 0;
   }

@@ -8,21 +8,39 @@
 
 #include "check.hpp"
 #include "launch.hpp"
+#include "warp_team.cuh"
 
 namespace qnudge::cuda {
 namespace {
 
-constexpr int kScoreThreads = 128;
+constexpr int kScoreThreads = 256, kScoreWarps = kScoreThreads / WarpTeam::kSize;
 
-/// One thread per image, one row of blocks per candidate; integers, so that the order of additions is of no account.
+/// The row that the thread's warp works on.
+__device__ std::int64_t row_of_warp() {
+  return static_cast<std::int64_t>(blockIdx.x) * kScoreWarps + threadIdx.x / WarpTeam::kSize;
+}
+
+/// One warp per image, one row of blocks per candidate; integers, so that the order of additions is of no account.
 __global__ void __launch_bounds__(kScoreThreads) score_kernel(ScoreCandidates op) {
-  using Reduce = cub::BlockReduce<unsigned long long, kScoreThreads>;
-  __shared__ typename Reduce::TempStorage storage;
-  const std::int64_t n = static_cast<std::int64_t>(blockIdx.x) * kScoreThreads + threadIdx.x;
-  const auto p = static_cast<std::int64_t>(blockIdx.y);
-  const auto score = n < op.cursor.size ? static_cast<unsigned long long>(op.score(n, p)) : 0ULL;
-  const unsigned long long sum = Reduce(storage).Sum(score);
-  if (threadIdx.x == 0) atomicAdd(reinterpret_cast<unsigned long long*>(op.fitness + p), sum);
+  __shared__ long long scores[kScoreWarps];
+  const WarpTeam team;
+  const auto p = static_cast<std::int64_t>(blockIdx.y), n = row_of_warp();
+  const std::int64_t score = n < op.cursor.size ? op.score(team, n, p) : 0;
+  if (team.rank() == 0) scores[threadIdx.x / WarpTeam::kSize] = score;
+  __syncthreads();
+  if (threadIdx.x != 0) return;
+  long long sum = 0;
+  for (const long long own : scores) sum += own;
+  if (sum != 0) atomicAdd(reinterpret_cast<unsigned long long*>(op.fitness + p), static_cast<unsigned long long>(sum));
+}
+
+/// One warp per image.
+__global__ void __launch_bounds__(kScoreThreads) evaluate_kernel(EvaluateImages op, std::int64_t images) {
+  if (const std::int64_t n = row_of_warp(); n < images) op(WarpTeam{}, n);
+}
+
+unsigned score_blocks(std::int64_t rows) {
+  return static_cast<unsigned>((rows + kScoreWarps - 1) / kScoreWarps);
 }
 
 constexpr int kRankThreads = 256;
@@ -133,9 +151,13 @@ MailboxWords words_of(Mailbox& mailbox) {
 
 void launch(const Score& command, cudaStream_t stream) {
   const ScoreCandidates& op = command.op;
-  const dim3 blocks(static_cast<unsigned>((op.cursor.size + kScoreThreads - 1) / kScoreThreads),
-                    static_cast<unsigned>(op.candidates));
+  const dim3 blocks(score_blocks(op.cursor.size), static_cast<unsigned>(op.candidates));
   score_kernel<<<blocks, kScoreThreads, 0, stream>>>(op);
+  QNUDGE_CUDA_CHECK(cudaGetLastError());
+}
+
+void launch(const Evaluate& command, cudaStream_t stream) {
+  evaluate_kernel<<<score_blocks(command.images), kScoreThreads, 0, stream>>>(command.op, command.images);
   QNUDGE_CUDA_CHECK(cudaGetLastError());
 }
 

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "check.hpp"
+#include "driver_log.hpp"
 #include "nvtx_range.hpp"
 #include "qnudge/core/error.hpp"
 
@@ -103,28 +104,44 @@ class StopRelay {
 GenerationGraph::GenerationGraph(ProgramRunner& runner, const Program& program, std::int32_t times)
     : runner_(runner), control_(make_control()) {
   const NvtxRange range("record the generations");
+  const DriverLog log;
+  try {
+    capture(program, times);
+    instantiate();
+  } catch (const Error& e) {
+    fail(e.kind(), "{}{}", e.what(), log.text());
+  }
+}
+
+void GenerationGraph::capture(const Program& program, std::int32_t times) {
   cudaGraph_t graph = nullptr;
   QNUDGE_CUDA_CHECK(cudaGraphCreate(&graph, 0));
   graph_.reset(graph);
   cudaGraphConditionalHandle handle{};
   QNUDGE_CUDA_CHECK(cudaGraphConditionalHandleCreate(&handle, graph, 1, cudaGraphCondAssignDefault));
   const WhileNode loop = add_while_node(graph, handle, nullptr, nullptr, 0);
-  runner.begin_capture(loop.body);
+  runner_.begin_capture(loop.body);
   try {
-    runner.enqueue(program);
-    end_generations(handle, control_.get(), times, runner.main_stream());
-    runner.end_capture();
+    runner_.enqueue(program);
+    end_generations(handle, control_.get(), times, runner_.main_stream());
+    runner_.end_capture();
   } catch (...) {
-    runner.abandon_capture();
+    runner_.abandon_capture();
     throw;
   }
-  ProgramRunner::Bodies bodies = runner.bodies();
+  ProgramRunner::Bodies bodies = runner_.bodies();
   bodies[loop.node] = loop.body;
   census_ = take_census(walk(graph, bodies));
   require(census_.problem.empty(), ErrorKind::device, "a generation cannot run without the host: {}", census_.problem);
+}
+
+void GenerationGraph::instantiate() {
   cudaGraphExec_t exec = nullptr;
-  QNUDGE_CUDA_CHECK(cudaGraphInstantiate(&exec, graph));
+  QNUDGE_CUDA_CHECK(cudaGraphInstantiate(&exec, graph_.get()));
   exec_.reset(exec);
+  // Here and not with the first launch, where what fails could not be had in another way any more.
+  QNUDGE_CUDA_CHECK(cudaGraphUpload(exec, runner_.main_stream()));
+  QNUDGE_CUDA_CHECK(cudaStreamSynchronize(runner_.main_stream()));
 }
 
 std::int32_t GenerationGraph::run(const StopFlag& stop) {

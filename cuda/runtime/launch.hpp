@@ -6,6 +6,7 @@
 #include <cstddef>
 
 #include "qnudge/cuda/commands.hpp"
+#include "qnudge/kernels/depthwise_conv.hpp"
 #include "qnudge/kernels/phase_filter.hpp"
 
 /// Kernels of the commands. Each call enqueues on `stream` and returns; Error(kind device) if the launch is refused.
@@ -25,6 +26,10 @@ struct RandomCodes {
 
 void launch(const PlainConv<std::int8_t>& op, std::int64_t count, cudaStream_t stream);
 void launch(const PlainConv<Half>& op, std::int64_t count, cudaStream_t stream);
+void launch(const DepthwiseTable& op, cudaStream_t stream);
+void launch(const DepthwiseConv<16, 2>& op, cudaStream_t stream);
+void launch(const DepthwiseConv<16, 1>& op, cudaStream_t stream);
+void launch(const DepthwiseConv<4, 1>& op, cudaStream_t stream);
 void launch(const PhaseFilter<std::int8_t>& op, cudaStream_t stream);
 void launch(const PhaseFilter<Half>& op, cudaStream_t stream);
 void launch(const RandomCodes& op, std::int64_t count, cudaStream_t stream);
@@ -36,6 +41,7 @@ void launch(const PlainByteProduct& op, std::int64_t count, cudaStream_t stream)
 void launch(const SumTaps& command, cudaStream_t stream);
 void launch(const SumErrors& command, cudaStream_t stream);
 void launch(const Score& command, cudaStream_t stream);
+void launch(const Evaluate& command, cudaStream_t stream);
 void launch(const Rank& command, cudaStream_t stream);
 void launch(const EndGeneration& command, cudaStream_t stream);
 void launch(const EndChannels& command, cudaStream_t stream);

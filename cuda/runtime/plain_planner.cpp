@@ -29,6 +29,7 @@ class PlainPlanner : public ConvPlanner {
   std::shared_ptr<const DeviceConv> prepare(const ConvTask& task, int) override {
     return std::make_shared<PlainDeviceConv>(task, reason_);
   }
+  void prepare_all(std::span<const ConvRequest>) override {}
   std::string description() const override { return "plain kernels (" + reason_ + ")"; }
 
  private:

@@ -78,6 +78,7 @@ struct ProgramRunner::Enqueue {
   static const char* phase(const SumTaps&) { return "sums of inputs"; }
   static const char* phase(const SumErrors&) { return "errors by channel"; }
   static const char* phase(const Score&) { return "score"; }
+  static const char* phase(const Evaluate&) { return "score"; }
   static const char* phase(const Rank&) { return "select"; }
   static const char* phase(const EndGeneration&) { return "end of a generation"; }
   static const char* phase(const EndChannels&) { return "end of a generation"; }

@@ -14,10 +14,15 @@ class RivalTrial {
  public:
   virtual ~RivalTrial() = default;
   virtual bool equal(std::size_t rival) = 0;  ///< to what the plain kernel gives
-  virtual float milliseconds(std::size_t rival) = 0;
+  /// Of one launch, on average over `launches` of them in a row.
+  virtual float milliseconds(std::size_t rival, int launches) = 0;
   /// Throws Error if not the rival but the device has failed: nothing can be run any more.
   virtual void check_device() = 0;
 };
+
+/// Of one launch: the median of five batches of ten. Given up behind a first batch that takes more than twice `best`
+/// a launch, where `best` is the time of another: more batches would not make it the faster one.
+float median_milliseconds(std::size_t rival, RivalTrial& trial, std::optional<float> best);
 
 /// The fastest of `rivals` that is equal, the first of equally fast ones. One that differs or cannot be run is named in
 /// a warning and left out; nothing if none is left. `task` and `names`, by rival, are for messages.

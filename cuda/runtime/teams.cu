@@ -10,11 +10,12 @@
 namespace qnudge::cuda {
 namespace {
 
-template <class Op>
+template <bool kScratch, class Op>
 __global__ void __launch_bounds__(kTeamThreads, 4) for_each_team_kernel(std::int64_t count, Op op) {
-  __shared__ BlockTeam::Shared shared;
+  using Team = BlockTeam<kScratch>;
+  __shared__ typename Team::Shared shared;
   for (std::int64_t i = blockIdx.x; i < count; i += gridDim.x) {
-    op(BlockTeam(shared), CurandPhilox{}, i);
+    op(Team(shared), CurandPhilox{}, i);
     __syncthreads();  // the next team's slots are this one's
   }
 }
@@ -40,6 +41,39 @@ __global__ void __launch_bounds__(kErrorColumns* kErrorLanes) sum_errors_kernel(
   atomicAdd(reinterpret_cast<unsigned long long*>(op.sums + column), static_cast<unsigned long long>(sum));
 }
 
+/// Whether blocks of `kernel` can have so much dynamic shared memory on this device; beyond 48 KiB it has to be asked
+/// for.
+template <class Kernel>
+bool can_have_shared(Kernel kernel, std::size_t bytes) {
+  constexpr std::size_t kUnasked = 48 * 1024;
+  int device = 0, most = 0;
+  cudaFuncAttributes attributes{};
+  QNUDGE_CUDA_CHECK(cudaGetDevice(&device));
+  QNUDGE_CUDA_CHECK(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+  QNUDGE_CUDA_CHECK(cudaFuncGetAttributes(&attributes, kernel));
+  if (bytes + attributes.sharedSizeBytes > static_cast<std::size_t>(most)) return false;
+  QNUDGE_CUDA_CHECK(
+      cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared));
+  if (bytes + attributes.sharedSizeBytes > kUnasked) {
+    QNUDGE_CUDA_CHECK(
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
+  }
+  return true;
+}
+
+template <class Op>
+void launch_teams(const Op& op, std::int64_t count, cudaStream_t stream) {
+  constexpr std::int64_t kMaxBlocks = std::int64_t{1} << 20;
+  const auto blocks = static_cast<unsigned>(std::min(count, kMaxBlocks));
+  if constexpr (requires { op.scratch_bytes(); }) {
+    if (const std::size_t bytes = op.scratch_bytes(); can_have_shared(for_each_team_kernel<true, Op>, bytes)) {
+      for_each_team_kernel<true><<<blocks, kTeamThreads, bytes, stream>>>(count, op);
+      return;
+    }
+  }
+  for_each_team_kernel<false><<<blocks, kTeamThreads, 0, stream>>>(count, op);
+}
+
 unsigned blocks_of(std::int64_t count, std::int64_t each) {
   return static_cast<unsigned>((count + each - 1) / each);
 }
@@ -47,11 +81,8 @@ unsigned blocks_of(std::int64_t count, std::int64_t each) {
 }  // namespace
 
 void launch(const ForEachTeam& command, cudaStream_t stream) {
-  constexpr std::int64_t kMaxBlocks = std::int64_t{1} << 20;
   if (command.count == 0) return;
-  const auto blocks = static_cast<unsigned>(std::min(command.count, kMaxBlocks));
-  std::visit([&](const auto& op) { for_each_team_kernel<<<blocks, kTeamThreads, 0, stream>>>(command.count, op); },
-             command.op);
+  std::visit([&](const auto& op) { launch_teams(op, command.count, stream); }, command.op);
   QNUDGE_CUDA_CHECK(cudaGetLastError());
 }
 

@@ -188,8 +188,8 @@ std::vector<ModelShapes> published_models() {
           faster_rcnn()};
 }
 
-std::vector<ConvTask> tasks_of(const LayerShape& layer, std::int64_t candidates) {
-  constexpr std::int64_t kRows = 1024, kElements = std::int64_t{1} << 29;
+std::vector<ConvTask> tasks_of(const LayerShape& layer, std::int64_t candidates, std::int64_t rows) {
+  constexpr std::int64_t kElements = std::int64_t{1} << 29;
   const std::int64_t largest = std::max(layer.in.size(), layer.out.size());
   std::vector<ConvTask> tasks;
   for (const ConvRole role : {ConvRole::single, ConvRole::wide, ConvRole::shared}) {
@@ -197,7 +197,7 @@ std::vector<ConvTask> tasks_of(const LayerShape& layer, std::int64_t candidates)
     ConvTask task;
     task.role = role;
     task.candidates = candidates;
-    task.images = std::max<std::int64_t>(1, std::min(kRows, kElements / largest) / candidates);
+    task.images = std::max<std::int64_t>(1, std::min(rows, kElements / largest) / candidates);
     task.in = layer.in;
     task.out = layer.out;
     task.filter = layer.filter;

@@ -30,7 +30,7 @@ struct ModelShapes {
 std::vector<ModelShapes> published_models();
 
 /// The tasks of one layer for P candidates: as part of a prefix, as the searched layer, behind it. Images are chosen so
-/// that tensors stay below 2^29 elements and rows about 1,024.
-std::vector<ConvTask> tasks_of(const LayerShape& layer, std::int64_t candidates);
+/// that tensors stay below 2^29 elements and there are at most about `rows` images times candidates.
+std::vector<ConvTask> tasks_of(const LayerShape& layer, std::int64_t candidates, std::int64_t rows = 1024);
 
 }  // namespace qnudge::cuda

@@ -29,10 +29,10 @@ ChannelError channel_error(const IntNetwork& network, int layer, const LayerTarg
   error.code_shift = site.exponent - targets.exponent;
   error.float_output = targets.site.node == network.output && network.float_output();
   error.per_value = static_cast<float>(std::ldexp(1.0, -targets.exponent));
-  if (targets.site.shortcut >= 0) {
-    const bool first = site.inputs.front() == network.layer(layer).node;
-    error.m_layer = first ? site.multiplier_a : site.multiplier_b;
-    error.m_shortcut = first ? site.multiplier_b : site.multiplier_a;
+  if (const auto multipliers = sum_multipliers(site); multipliers && targets.site.shortcut >= 0) {
+    const std::size_t own = site.inputs.front() == network.layer(layer).node ? 0 : 1;
+    error.m_layer = (*multipliers)[own];
+    error.m_shortcut = (*multipliers)[1 - own];
   }
   return error;
 }

@@ -6,7 +6,7 @@
 namespace qnudge {
 
 int storage_node(const IntNetwork& network, int node) {
-  while (network.at(node).op == IntOp::view) node = network.at(node).inputs[0];
+  while (network.at(node).view()) node = network.at(node).inputs[0];
   return node;
 }
 
@@ -42,33 +42,7 @@ LayerPlan make_layer_plan(const IntNetwork& network, int layer) {
 
 std::vector<bool> nonnegative_codes(const IntNetwork& network) {
   std::vector<bool> nonnegative;
-  for (const IntNode& node : network.nodes) {
-    const auto input = [&](std::size_t i) { return nonnegative[static_cast<std::size_t>(node.inputs[i])]; };
-    switch (node.op) {
-      case IntOp::input:
-        nonnegative.push_back(false);
-        break;
-      case IntOp::conv:
-      case IntOp::add:
-      case IntOp::clamp:
-        nonnegative.push_back(node.low >= 0);
-        break;
-      case IntOp::lookup:
-        nonnegative.push_back(*std::min_element(node.table.begin(), node.table.end()) >= 0);
-        break;
-      case IntOp::concat: {
-        bool all = true;
-        for (std::size_t i = 0; i < node.inputs.size(); ++i) all = all && input(i);
-        nonnegative.push_back(all);
-        break;
-      }
-      case IntOp::max_pool:
-      case IntOp::average_pool:
-      case IntOp::view:
-        nonnegative.push_back(input(0));
-        break;
-    }
-  }
+  for (const CodeBounds& bounds : code_bounds(network)) nonnegative.push_back(bounds.low >= 0);
   return nonnegative;
 }
 

@@ -18,6 +18,7 @@
 #include "qnudge/data/readers.hpp"
 #include "qnudge/quant/residual.hpp"
 #include "qnudge/report/format.hpp"
+#include "qnudge/report/graph_usage_json.hpp"
 #include "qnudge/report/table.hpp"
 #include "qnudge/report/version.hpp"
 #include "qnudge/search/setup.hpp"
@@ -41,12 +42,14 @@ struct BenchOptions {
 struct VariedTimes {
   std::string setting;  ///< KEY=VALUE
   TuningTimes times;
+  std::optional<GraphUsage> graphs;
 };
 
 /// What was measured, with what.
 struct BenchResult {
   std::string device;
   TuningTimes times;
+  std::optional<GraphUsage> graphs;  ///< nothing from backends that know none
   std::optional<TuningTimes> one_thread;
   std::int64_t peak_bytes = 0;
   std::vector<VariedTimes> varied;
@@ -137,8 +140,9 @@ BenchResult measure(const BenchOptions& options, Config config) {
   spdlog::info("{}: strategy {}, layers {}, offspring {}, images {}, generations {}, repeats {}", backend->device(),
                options.strategy, plan.layers.size(), config.search.offspring, problem.images.count, plan.generations,
                plan.repeats);
-  BenchResult result{.device = backend->device(), .times = {}, .one_thread = {}};
+  BenchResult result{.device = backend->device(), .times = {}, .graphs = {}, .one_thread = {}};
   result.times = problem.time(*backend, plan);
+  result.graphs = graph_usage(*backend);
   result.peak_bytes = peak_memory_bytes();
   if (options.scaling) {
     spdlog::info("again with one thread");
@@ -156,13 +160,21 @@ std::string varied_text(const std::vector<VariedTimes>& varied) {
                    {"candidate-images/s"},
                    {"times plain inference"},
                    {"mutation %"}});
-  for (const auto& [setting, times] : varied) {
+  for (const auto& [setting, times, graphs] : varied) {
     const double rate = times.candidate_images_per_second();
     table.add({setting, count_text(times.offspring), count_text(times.images), rate_text(rate),
                fmt::format("{:.2f}", rate / times.inference_images_per_second()),
                fmt::format("{:.2f}", 100 * times.mutation_share())});
   }
   return "\n" + table.text();
+}
+
+std::string graphs_text(const GraphUsage& usage) {
+  std::string text = fmt::format("{} of {} measurements were one launch each", count_text(usage.one_launch),
+                                 count_text(usage.one_launch + usage.one_by_one));
+  for (const auto& [kind, number] : usage.nodes) text += fmt::format(", {} x {}", number, kind);
+  for (const std::string& reason : usage.reasons) text += "; " + reason;
+  return text;
 }
 
 std::string bench_text(const BenchResult& result) {
@@ -193,6 +205,7 @@ std::string bench_text(const BenchResult& result) {
   text += fmt::format("once per layer  {:.2f} s over all these layers, prefix and start\n", times.once_seconds());
   text += fmt::format("mutation        {:.2f} % of a generation's time\n", 100 * times.mutation_share());
   text += fmt::format("peak memory     {}\n", bytes_text(result.peak_bytes));
+  if (result.graphs) text += fmt::format("graphs          {}\n", graphs_text(*result.graphs));
   if (result.one_thread) {
     const double single = result.one_thread->candidate_images_per_second();
     text += fmt::format("one thread      {} candidate-images/s; all threads are {:.2f} times that\n", rate_text(single),
@@ -220,6 +233,7 @@ std::string bench_json(const BenchOptions& options, const Config& config, const 
   if (result.one_thread) {
     json["one_thread_candidate_images_per_second"] = result.one_thread->candidate_images_per_second();
   }
+  if (result.graphs) json["graphs"] = graph_usage_json(*result.graphs);
   json["layers"] = Json::array();
   for (const LayerTiming& layer : times.layers) {
     json["layers"].push_back({{"name", layer.name},
@@ -230,13 +244,14 @@ std::string bench_json(const BenchOptions& options, const Config& config, const 
                               {"select_seconds", layer.select_seconds}});
   }
   json["varied"] = Json::array();
-  for (const auto& [setting, varied] : result.varied) {
+  for (const auto& [setting, varied, graphs] : result.varied) {
     json["varied"].push_back({{"setting", setting},
                               {"offspring", varied.offspring},
                               {"images", varied.images},
                               {"candidate_images_per_second", varied.candidate_images_per_second()},
                               {"inference_images_per_second", varied.inference_images_per_second()},
                               {"mutation_share", varied.mutation_share()}});
+    if (graphs) json["varied"].back()["graphs"] = graph_usage_json(*graphs);
   }
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
 }
@@ -261,7 +276,8 @@ std::vector<VariedTimes> measure_varied(const BenchOptions& options) {
     BenchOptions other = options;
     other.scaling = false;
     other.run.overrides.push_back(setting);
-    varied.push_back({setting, measure(other, load_config(other.run)).times});
+    BenchResult result = measure(other, load_config(other.run));
+    varied.push_back({setting, std::move(result.times), std::move(result.graphs)});
   }
   return varied;
 }
@@ -289,7 +305,10 @@ Action add_tuning_bench(CLI::App& app) {
       ->type_name("NAME[,NAME]")
       ->delimiter(',')
       ->capture_default_str();
-  app.add_option("--generations", options->generations, "Generations per layer and repeat")
+  app.add_option("--generations", options->generations,
+                 "Generations per layer and repeat; where a backend replays what it has recorded, a fifth of them too, "
+                 "so that the "
+                 "difference tells what one costs")
       ->type_name("G")
       ->capture_default_str()
       ->check(CLI::Range(1, 1'000'000));

@@ -28,7 +28,7 @@ struct CheckOptions {
 
 Json difference_json(const IntNode& node, const Difference& at) {
   return {{"node", node.name},
-          {"op", to_string(node.op)},
+          {"op", kind_of(node)},
           {"image", at.image},
           {"index", at.index},
           {"values", {at.first, at.second}}};

@@ -9,6 +9,7 @@
 #include <new>
 #include <optional>
 #include <string_view>
+#include <system_error>
 
 #include "qnudge/cli/command.hpp"
 #include "qnudge/core/error.hpp"
@@ -65,7 +66,7 @@ constexpr std::array<CommandEntry, 9> kCommands = {{
      add_check},
     {"devices", "What this machine can compute on, and whether its arithmetic is exact",
      "  qnudge devices\n"
-     "  qnudge devices --json",
+     "  qnudge devices --try --json",
      add_devices},
     {"bench", "Measure throughput on this machine, or what each method is worth",
      "  qnudge bench tuning configs/quickstart.json\n"
@@ -170,7 +171,13 @@ int run_cli(int argc, const char* const* argv, std::ostream& out, std::ostream& 
         terminal,
         "out of memory: the run needs more than this machine grants; fewer images (data.fitness) or a smaller "
         "search.chunk need less",
-        ErrorKind::internal);
+        ErrorKind::device);
+  } catch (const std::system_error& error) {
+    if (error.code() != std::errc::resource_unavailable_try_again) {
+      return failure(terminal, fmt::format("internal error: {}", error.what()), ErrorKind::internal);
+    }
+    return failure(terminal, "the system grants no more threads; raise its limits (ulimit -u, ulimit -v)",
+                   ErrorKind::device);
   } catch (const std::exception& error) {
     return failure(terminal, fmt::format("internal error: {}", error.what()), ErrorKind::internal);
   }

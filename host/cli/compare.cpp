@@ -92,7 +92,7 @@ std::string difference_text(const IntNode& node, const Difference& at, const std
   return fmt::format(
       "{0} and {1} differ first in node '{2}' ({3}), image {4}, index {5} (h {6}, w {7}, c {8}): "
       "{9} is {0}'s value, {10} is {1}'s\n",
-      first, second, node.name, to_string(node.op), at.image, at.index, h, w, c, at.first, at.second);
+      first, second, node.name, kind_of(node), at.image, at.index, h, w, c, at.first, at.second);
 }
 
 }  // namespace qnudge

@@ -22,7 +22,7 @@ std::string onednn_version() {
   return fmt::format("{}.{}.{}", version->major, version->minor, version->patch);
 }
 
-int run_devices(Terminal& terminal, const OutputOptions& output) {
+int run_devices(bool try_graphs, Terminal& terminal, const OutputOptions& output) {
   const std::vector<std::string> faults = conv_self_test();
   const unsigned cores = std::thread::hardware_concurrency();
   Json json = {{"processor", processor_name()},
@@ -42,14 +42,26 @@ int run_devices(Terminal& terminal, const OutputOptions& output) {
     text +=
         fmt::format("  {:<9}  {}{}\n", entry.name, entry.summary, problem.empty() ? "" : "; not usable: " + problem);
   }
+  bool passed = true;
+  if (try_graphs) {
+    GraphTrials trials = try_gpu_graphs();
+    json["graphs"] = std::move(trials.json);
+    text += trials.text;
+    passed = trials.passed;
+  }
   terminal.out() << (output.json ? json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n' : text);
-  return 0;
+  return passed ? 0 : static_cast<int>(ErrorKind::device);
 }
 
 }  // namespace
 
-Action add_devices(CLI::App&) {
-  return run_devices;
+Action add_devices(CLI::App& app) {
+  const auto try_graphs = std::make_shared<bool>(false);
+  app.add_flag("--try", *try_graphs,
+               "Run one convolution per engine inside the graphs that searches need; fails if a driver refuses one");
+  return [try_graphs](Terminal& terminal, const OutputOptions& output) {
+    return run_devices(*try_graphs, terminal, output);
+  };
 }
 
 }  // namespace qnudge

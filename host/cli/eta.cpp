@@ -14,7 +14,7 @@ std::map<std::string, double> search_costs(const IntNetwork& network, const std:
     if (!layer.tunable || std::find(skipped.begin(), skipped.end(), layer.name) != skipped.end()) continue;
     auto macs = static_cast<double>(layer.macs());
     for (const int node : make_layer_plan(network, static_cast<int>(l)).suffix) {
-      const int behind = network.at(node).layer;
+      const int behind = network.at(node).layer();
       if (behind >= 0) macs += static_cast<double>(network.layer(behind).macs());
     }
     costs[layer.name] = macs;

@@ -17,6 +17,7 @@
 #include "qnudge/report/score_json.hpp"
 #include "qnudge/report/series_score.hpp"
 #include "qnudge/report/table.hpp"
+#include "qnudge/search/chance.hpp"
 #include "qnudge/search/measured_set.hpp"
 #include "qnudge/search/setup.hpp"
 
@@ -198,8 +199,10 @@ std::string eval_text(const EvalOptions& options, const TestSet& test, const std
   if (test.series()) return series_text(options, test, all);
   TextTable table({{"model", TextTable::Align::left}, {"top-1"}, {"correct"}, {"cross entropy"}});
   for (const Answers& answers : all) {
-    table.add({answers.name, percent_text(answers.score.value), count_text(correct(answers)),
-               fmt::format("{:.4f} nats", *answers.score.cross_entropy)});
+    const bool guesses =
+        answers.name == "float" && at_chance(correct(answers), test.count(), test.data.test->classes());
+    table.add({answers.name + (guesses ? " (only guesses)" : ""), percent_text(answers.score.value),
+               count_text(correct(answers)), fmt::format("{:.4f} nats", *answers.score.cross_entropy)});
   }
   return fmt::format("{} test images{}\n\n{}", count_text(test.count()), leaky_text(options, test), table.text());
 }
@@ -253,6 +256,11 @@ int run_eval(const EvalOptions& options, Terminal& terminal, const OutputOptions
   spdlog::info("device {}", backend->device());
 
   const Evaluated all = evaluate_all(options, graph, test, *backend);
+  const Answers& first = all.models.front();
+  const std::int64_t classes = test.data.test->classes();
+  if (first.name == "float" && !test.series() && at_chance(correct(first), test.count(), classes)) {
+    spdlog::warn("{}", chance_text(correct(first), test.count(), classes, "test images"));
+  }
   if (!options.predictions.empty()) write_npy(options.predictions, all.models.front().predicted, {test.count()});
   if (!options.inputs.empty()) save_inputs(test, all.spatial_rank, options.inputs);
   const std::string text =

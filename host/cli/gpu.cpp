@@ -64,6 +64,22 @@ std::string gpu_text() {
   }
   return text;
 }
+
+GraphTrials try_gpu_graphs() {
+  GraphTrials all{nlohmann::ordered_json::array(), "graphs     one convolution each, in a loop in a loop, 3 replays\n"};
+  try_graphs([&](const GraphTrial& t) {
+    all.passed = all.passed && t.problem.empty();
+    all.json.push_back({{"task", t.task},
+                        {"conv", t.conv},
+                        {"engine", t.engine},
+                        {"census", t.census},
+                        {"problem", t.problem},
+                        {"seconds", t.seconds}});
+    all.text += fmt::format("  {}\n    {}\n    {}{}{}\n", t.task, t.conv, t.census, t.census.empty() ? "" : "; ",
+                            t.problem.empty() ? "equal" : t.problem);
+  });
+  return all;
+}
 #else
 bool gpu_built() {
   return false;
@@ -83,6 +99,10 @@ nlohmann::ordered_json gpu_json() {
 
 std::string gpu_text() {
   return {};
+}
+
+GraphTrials try_gpu_graphs() {
+  fail(ErrorKind::device, "devices --try: {}", gpu_problem());
 }
 #endif
 

@@ -23,4 +23,13 @@ std::string gpu_problem();
 nlohmann::ordered_json gpu_json();
 std::string gpu_text();
 
+/// Whether the driver takes the graphs that searches need, engine by engine.
+/// Throws Error(kind device) with the reason where there is no usable device.
+struct GraphTrials {
+  nlohmann::ordered_json json;
+  std::string text;
+  bool passed = true;
+};
+GraphTrials try_gpu_graphs();
+
 }  // namespace qnudge

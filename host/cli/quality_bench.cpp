@@ -132,14 +132,14 @@ class QualityBench {
     options.overrides.push_back(fmt::format("quant.grid.bits={}", bits));
     options.overrides.push_back(fmt::format("seed={}", seed));
     options.out = fmt::format("{}/{}bits_seed{}_{}", folder(), bits, seed, rung.run);
+    StopSignals signals;
     RunContext run = load_run(load_config(options), options.config);
     require(!is_series(*run.request.test), ErrorKind::usage,
             "{}: bench quality counts right answers; series are judged by F1, use tune", options_.run.config);
     run.request.resume = options_.resume;
     spdlog::info("{} bits, seed {}, {}: {}", bits, seed, rung.run, options.out);
     TuneResult result;
-    observe(run, terminal_, output_, OnSignal::stop_run,
-            [&](TuneObserver& observer) { result = tune(run.request, observer); });
+    observe(run, terminal_, output_, &signals, [&](TuneObserver& observer) { result = tune(run.request, observer); });
     test_images_ = result.splits.test;
     test_labels_ = result.test_labels;
     return result;

@@ -3,10 +3,9 @@
 
 #include <spdlog/spdlog.h>
 
-#include <optional>
-
 #include "qnudge/cli/backends.hpp"
 #include "qnudge/cli/progress.hpp"
+#include "qnudge/core/error.hpp"
 #include "qnudge/core/files.hpp"
 #include "qnudge/report/format.hpp"
 #include "qnudge/report/html_page.hpp"
@@ -21,6 +20,7 @@ Progress::Options progress_options(const RunContext& run, const OutputOptions& o
   const IntNetwork network = lower(*run.graph, batch_norm_mode(config.quant));
   return {.fitness = population_options(config).fitness,
           .images = config.data.fitness,
+          .offspring = config.search.offspring,
           .by_channel = config.search.strategy == "channel" || config.search.strategy == "gram",
           .leaky = config.protocol == "paper",
           .show = !output.quiet,
@@ -64,8 +64,14 @@ RunContext make_run(const Config& config, const RunInputs& inputs, std::shared_p
 RunContext load_run(const Config& config, const std::string& origin) {
   check_run_folder_name(config);
   check_output_folder(config.out);
-  std::shared_ptr<Backend> backend = make_backend(config.backend, BackendOptions::of(config));
-  return make_run(config, load_inputs(config, origin), std::move(backend));
+  try {
+    std::shared_ptr<Backend> backend = make_backend(config.backend, BackendOptions::of(config));
+    return make_run(config, load_inputs(config, origin), std::move(backend));
+  } catch (const Error& error) {
+    require(error.kind() != ErrorKind::interrupted, ErrorKind::interrupted,
+            "interrupted while model and data were read; nothing is saved yet, the same command begins anew");
+    throw;
+  }
 }
 
 RunReport write_results(const RunContext& run, const TuneResult& result, const std::string& config_file) {
@@ -77,6 +83,7 @@ RunReport write_results(const RunContext& run, const TuneResult& result, const s
                               .activations = config.quant.activations,
                               .backend = run.backend->name(),
                               .device = run.backend->device(),
+                              .graphs = graph_usage(*run.backend),
                               .model = config.model,
                               .model_fingerprint = run.graph->fingerprint,
                               .train_data = run.request.train->description(),
@@ -94,8 +101,8 @@ void announce(const RunContext& run) {
   const Config& config = run.request.config;
   std::int64_t layers = 0, parameters = 0;
   for (const Node& node : run.graph->nodes) {
-    layers += !node.weights.empty();
-    parameters += static_cast<std::int64_t>(node.weights.size());
+    layers += node.layer() != nullptr;
+    parameters += node.layer() != nullptr ? static_cast<std::int64_t>(node.layer()->weights.size()) : 0;
   }
   spdlog::info("model    {}: {} layers, {} weights", config.model, layers, count_text(parameters));
   spdlog::info("training {}", run.request.train->description());
@@ -104,13 +111,11 @@ void announce(const RunContext& run) {
   spdlog::info("folder   {}", config.out);
 }
 
-void observe(RunContext& run, Terminal& terminal, const OutputOptions& output, OnSignal on_signal,
+void observe(RunContext& run, Terminal& terminal, const OutputOptions& output, StopSignals* signals,
              const std::function<void(TuneObserver&)>& work) {
-  std::optional<StopSignals> signals;
   StopFlag never{false};
-  if (on_signal == OnSignal::stop_run) signals.emplace();
-  run.request.stop = signals ? &signals->flag() : &never;
-  Progress progress(terminal, progress_options(run, output, signals ? &*signals : nullptr));
+  run.request.stop = signals != nullptr ? &signals->flag() : &never;
+  Progress progress(terminal, progress_options(run, output, signals));
   work(progress);
 }
 

@@ -5,6 +5,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <optional>
+#include <system_error>
 #include <thread>
 
 #include "qnudge/cli/backends.hpp"
@@ -42,6 +44,18 @@ void check_same_config(const fs::path& folder, const Config& saved, const Config
           folder.string());
 }
 
+/// Config of a run that has begun; nothing where it cannot be read: a checkpoint knows its own.
+std::optional<Config> saved_config(const fs::path& folder) {
+  const fs::path path = folder / "config.resolved.json";
+  std::error_code none;
+  if (!fs::exists(path, none)) return std::nullopt;
+  try {
+    return read_config(path);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
 SweepResults sweep_state(const SweepFile& sweep, const std::vector<SweepRun>& runs) {
@@ -51,12 +65,14 @@ SweepResults sweep_state(const SweepFile& sweep, const std::vector<SweepRun>& ru
     SweepEntry entry{.name = run.name, .values = {}, .error = {}, .run = {}};
     for (std::size_t a = 0; a < run.value.size(); ++a) entry.values.push_back(sweep.value_text(a, run.value[a]));
     const fs::path folder = run.config.out;
-    if (is_finished_run(folder)) {
-      entry.run = read_run_files(folder, false);
+    FinishedRun found = read_finished_run(folder);
+    entry.error = found.damage;
+    if (found.files) {
+      entry.run = std::move(found.files);
       entry.status = SweepEntry::Status::done;
       check_same_config(folder, entry.run->config, run.config);
-    } else if (fs::exists(folder / "config.resolved.json")) {
-      check_same_config(folder, read_config(folder / "config.resolved.json"), run.config);
+    } else if (const auto saved = saved_config(folder)) {
+      check_same_config(folder, *saved, run.config);
     }
     state.entries.push_back(std::move(entry));
   }
@@ -106,10 +122,19 @@ SweepResults SweepRunner::run() {
   if (to_do_ < runs_.size()) {
     spdlog::info("{} of {} runs are done already", runs_.size() - to_do_, runs_.size());
   }
+  for (const SweepEntry& entry : results_.entries) {
+    if (!entry.error.empty()) spdlog::warn("{}; this run is done again", entry.error);
+  }
   {
     std::jthread watcher([this] { watch(); });
     std::vector<std::jthread> threads;
-    for (const auto& worker : workers_) threads.emplace_back([this, &worker] { work(*worker); });
+    try {
+      for (const auto& worker : workers_) threads.emplace_back([this, &worker] { work(*worker); });
+    } catch (const std::system_error& error) {
+      spdlog::warn("{} of {} jobs at a time: {}", std::max<std::size_t>(threads.size(), 1), workers_.size(),
+                   error.code().message());
+    }
+    if (threads.empty()) work(*workers_.front());
     for (std::jthread& thread : threads) thread.join();
     const std::lock_guard lock(mutex_);
     over_ = true;
@@ -141,7 +166,7 @@ void SweepRunner::measure_sensitivity() {
   if (!worker.backend) worker.backend = make_backend(config.backend, BackendOptions::of(config));
   RunContext run = make_run(config, *inputs_for(worker, config), worker.backend);
   run.request.shared = &shared_;
-  run.request.stop = &worker.stop;
+  run.request.stop = &signals_.flag();  // the watcher has gone
   Observer observer(*this, worker, runs_.front().name);
   analyse_sensitivity(run.request, observer);
 }
@@ -209,7 +234,7 @@ void SweepRunner::run_one(Worker& worker, std::size_t i) {
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::interrupted) outcome = failed(i, error.kind(), error.what());
   } catch (const std::bad_alloc&) {
-    outcome = failed(i, ErrorKind::internal,
+    outcome = failed(i, ErrorKind::device,
                      "out of memory: the run needs more than this machine grants; fewer --jobs need less");
   } catch (const std::exception& error) {
     outcome = failed(i, ErrorKind::internal, fmt::format("internal error: {}", error.what()));
@@ -224,6 +249,7 @@ void SweepRunner::run_one(Worker& worker, std::size_t i) {
 
 std::string SweepRunner::do_run(Worker& worker, std::size_t i) {
   const Clock::time_point begun = Clock::now();
+  const StopScope scope(&worker.stop);
   const Config& config = runs_[i].config;
   if (config.threads > 0) omp_set_num_threads(static_cast<int>(config.threads));  // of this worker's own teams
   RunContext run = make_run(config, *inputs_for(worker, config), worker.backend);
@@ -241,15 +267,19 @@ std::string SweepRunner::do_run(Worker& worker, std::size_t i) {
                   percent_text(files.score("tuned", "test").value), duration_text(seconds_since(begun)));
   results_.entries[i].run = std::move(files);
   results_.entries[i].status = SweepEntry::Status::done;
+  results_.entries[i].error.clear();
   return outcome;
 }
 
 std::string SweepRunner::failed(std::size_t i, ErrorKind kind, const std::string& sentence) {
   const std::lock_guard lock(mutex_);
-  results_.entries[i].status = SweepEntry::Status::failed;
-  results_.entries[i].error = sentence;
+  SweepEntry& entry = results_.entries[i];
+  const bool damaged = !entry.error.empty();
+  entry.status = SweepEntry::Status::failed;
+  entry.error = sentence;
+  if (damaged) entry.error += "; what is left of this run cannot be gone on with: move its folder away";
   failures_[i] = kind;
-  return "failed: " + sentence;
+  return "failed: " + entry.error;
 }
 
 void SweepRunner::write_results_if_due() {

@@ -15,14 +15,14 @@ struct TuneOptions {
 };
 
 int run_tune(const TuneOptions& options, Terminal& terminal, const OutputOptions& output) {
+  StopSignals signals;
   const Config config = load_config(options.run);
   RunFolder::check(config.out, options.resume);
   RunContext run = load_run(config, options.run.config);
   run.request.resume = options.resume;
   announce(run);
   TuneResult result;
-  observe(run, terminal, output, OnSignal::stop_run,
-          [&](TuneObserver& observer) { result = tune(run.request, observer); });
+  observe(run, terminal, output, &signals, [&](TuneObserver& observer) { result = tune(run.request, observer); });
 
   const RunReport report = write_results(run, result, options.run.config);
   if (output.json) {

@@ -7,11 +7,12 @@
 namespace qnudge {
 namespace {
 
+/// Seconds that `work` takes.
 template <class Work>
-double seconds_of(const Work& work) {
-  const auto begun = std::chrono::steady_clock::now();
+double seconds_of(const BenchClock& now, const Work& work) {
+  const double begun = now();
   work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+  return now() - begun;
 }
 
 double median(std::vector<double> values) {
@@ -20,42 +21,50 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
-/// Times of one pass through a layer's search. Where a backend replays what it has recorded, the phases are told apart
-/// by repeating without one of them.
-LayerTiming time_layer_once(int layer, const OpenSearch& open, int generations) {
-  LayerTiming timing;
-  std::unique_ptr<LayerSearch> search;
-  timing.prepare_seconds = seconds_of([&] { search = open(layer); });
-  timing.start_seconds = seconds_of([&] { search->start(); });
-  const StopFlag never{false};
-  int calls = 0;
-  const double whole = seconds_of([&] {
-    search->repeat(generations, never, [&] {
+/// What one search does, to be timed in parts.
+class TimedSearch {
+ public:
+  TimedSearch(LayerSearch& search, const BenchClock& now) : search_(search), now_(now) {}
+
+  /// Adds the phases' times of `generations` to `sums`. False if the body was not called for each of them.
+  bool phases(int generations, LayerTiming& sums) {
+    int calls = 0;
+    repeat(generations, [&] {
       ++calls;
-      for (std::int32_t chunk = 0; chunk < search->chunks(); ++chunk) {
-        timing.mutate_seconds += seconds_of([&] { search->mutate(chunk); }) / generations;
-        timing.evaluate_seconds += seconds_of([&] { search->evaluate(chunk); }) / generations;
+      for (std::int32_t chunk = 0; chunk < search_.chunks(); ++chunk) {
+        sums.mutate_seconds += seconds_of(now_, [&] { search_.mutate(chunk); });
+        sums.evaluate_seconds += seconds_of(now_, [&] { search_.evaluate(chunk); });
       }
-      timing.select_seconds += seconds_of([&] { search->select(); }) / generations;
+      sums.select_seconds += seconds_of(now_, [&] { search_.select(); });
     });
-  });
-  if (calls < generations) {  // recorded once and replayed
-    const auto seconds_each = [&](bool mutate) {
-      const std::int32_t limit = search->save().generation + generations;
-      const double seconds = seconds_of([&] {
-        search->repeat(limit, never, [&] {
-          for (std::int32_t chunk = 0; mutate && chunk < search->chunks(); ++chunk) search->mutate(chunk);
-          search->select();
-        });
-      });
-      return seconds / generations;
-    };
-    timing.select_seconds = seconds_each(false);
-    timing.mutate_seconds = std::max(0.0, seconds_each(true) - timing.select_seconds);
-    timing.evaluate_seconds = std::max(0.0, whole / generations - timing.select_seconds - timing.mutate_seconds);
+    return calls == generations;
   }
-  return timing;
-}
+
+  /// Of one generation with some of its phases, from the difference of two lengths.
+  double seconds_each(int generations, bool mutate, bool evaluate) {
+    const auto body = [&] {
+      for (std::int32_t chunk = 0; chunk < search_.chunks(); ++chunk) {
+        if (mutate) search_.mutate(chunk);
+        if (evaluate) search_.evaluate(chunk);
+      }
+      search_.select();
+    };
+    const int few = std::max(1, generations / 5);
+    const double of_few = seconds_of(now_, [&] { repeat(few, body); });
+    const double of_all = seconds_of(now_, [&] { repeat(generations, body); });
+    return of_all > of_few ? (of_all - of_few) / (generations - few) : of_all / generations;
+  }
+
+ private:
+  template <class Body>
+  void repeat(int generations, const Body& body) {
+    const StopFlag never{false};
+    search_.repeat(search_.save().generation + generations, never, body);
+  }
+
+  LayerSearch& search_;
+  const BenchClock& now_;
+};
 
 LayerTiming median_of(const std::vector<LayerTiming>& repeats, const std::string& name) {
   const auto pick = [&](double LayerTiming::*member) {
@@ -72,6 +81,34 @@ LayerTiming median_of(const std::vector<LayerTiming>& repeats, const std::string
 }
 
 }  // namespace
+
+double steady_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+LayerTiming time_layer(const std::function<std::unique_ptr<LayerSearch>()>& open, int generations,
+                       const BenchClock& now) {
+  constexpr int kFirst = 2;  // tell backends that replay from others
+  const int all = std::max(kFirst, generations);
+  LayerTiming timing;
+  std::unique_ptr<LayerSearch> search;
+  timing.prepare_seconds = seconds_of(now, [&] { search = open(); });
+  timing.start_seconds = seconds_of(now, [&] { search->start(); });
+  TimedSearch timed(*search, now);
+  LayerTiming sums;
+  if (timed.phases(kFirst, sums)) {
+    if (all > kFirst) timed.phases(all - kFirst, sums);
+    timing.mutate_seconds = sums.mutate_seconds / all;
+    timing.evaluate_seconds = sums.evaluate_seconds / all;
+    timing.select_seconds = sums.select_seconds / all;
+    return timing;
+  }
+  const double whole = timed.seconds_each(all, true, true);
+  timing.select_seconds = timed.seconds_each(all, false, false);
+  timing.mutate_seconds = std::max(0.0, timed.seconds_each(all, true, false) - timing.select_seconds);
+  timing.evaluate_seconds = std::max(0.0, whole - timing.select_seconds - timing.mutate_seconds);
+  return timing;
+}
 
 double TuningTimes::candidate_images_per_second() const {
   double seconds = 0;
@@ -103,11 +140,12 @@ TuningTimes time_tuning(const IntNetwork& network, Session& session, const Image
   TuningTimes times{.layers = {}, .images = images->count(), .offspring = offspring};
   session.evaluate(images);  // warm caches and threads
   std::vector<double> inference;
-  for (int i = 0; i < plan.repeats; ++i) inference.push_back(seconds_of([&] { session.evaluate(images); }));
+  for (int i = 0; i < plan.repeats; ++i)
+    inference.push_back(seconds_of(steady_seconds, [&] { session.evaluate(images); }));
   times.inference_seconds = median(std::move(inference));
   for (const int l : plan.layers) {
     std::vector<LayerTiming> repeats;
-    for (int i = 0; i < plan.repeats; ++i) repeats.push_back(time_layer_once(l, open, plan.generations));
+    for (int i = 0; i < plan.repeats; ++i) repeats.push_back(time_layer([&] { return open(l); }, plan.generations));
     times.layers.push_back(median_of(repeats, network.layer(l).name));
   }
   return times;

@@ -6,10 +6,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <thread>
+
 #include "qnudge/core/error.hpp"
+#include "qnudge/core/stop.hpp"
 
 namespace qnudge {
 namespace fs = std::filesystem;
+namespace {
+
+/// Until the writer that holds the lock is done, or this one is asked to stop.
+Outcome<int> wait_for_lock(int fd) {
+  for (;;) {
+    const auto locked = system_call([&] { return ::flock(fd, LOCK_EX | LOCK_NB); });
+    if (locked.error != EWOULDBLOCK) return locked;
+    stop_point();
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+}
+
+}  // namespace
 
 BlockReader::BlockReader(const fs::path& path) : path_(path) {
   auto opened = open_file(path, O_RDONLY | O_NONBLOCK);
@@ -39,7 +56,7 @@ BlockWriter::BlockWriter(const fs::path& path) : lock_path_(path.string() + ".lo
   while (!lock_.is_open()) {
     auto opened = open_file(lock_path_, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0666);
     if (!opened.ok()) give_up(opened.reason());
-    const auto locked = system_call([&] { return ::flock(opened.value.get(), LOCK_EX); });
+    const auto locked = wait_for_lock(opened.value.get());
     if (!locked.ok()) give_up(locked.reason());
     struct stat mine {
     }, named{};

@@ -55,7 +55,7 @@ inline __attribute__((always_inline)) void maximum(const MaxPoolCodes<T>& op, st
   for (std::int64_t i = 0; i < count; i += op.out.c) {
     const PoolPosition at = PoolPosition::of(i, op.out, op.window);
     T* const code = op.code + i;
-    std::fill_n(code, op.out.c, op.lowest());
+    std::fill_n(code, std::int64_t{op.out.c}, op.lowest());
     for_each_tap_row(op.x, op.in, op.window, at, [&](const T* row) {
       for (std::int64_t c = 0; c < op.out.c; ++c) code[c] = op.larger(code[c], row[c]);
     });

@@ -5,11 +5,10 @@
 
 #include <algorithm>
 #include <memory>
-#include <optional>
 
 #include "float_ops.hpp"
-#include "onednn_float.hpp"
 #include "parallel.hpp"
+#include "primitives.hpp"
 #include "qnudge/core/aligned_buffer.hpp"
 #include "qnudge/core/error.hpp"
 
@@ -31,10 +30,12 @@ class FloatProgram {
   FloatProgram(const Graph& graph, std::int64_t tile) : graph_(graph), tile_(tile) {
     assign_slots();
     for (const Node& node : graph.nodes) {
-      auto& convolution = convolutions_.emplace_back();
-      if (node.op != Op::conv && node.op != Op::gemm) continue;
-      convolution.emplace(node, graph.nodes[index(node.inputs[0])].shape, tile);
-      scratch_bytes_ = std::max(scratch_bytes_, convolution->scratch_bytes());
+      auto& step = steps_.emplace_back();
+      if (node.inputs.empty()) continue;
+      std::vector<Shape> shapes;
+      for (const int input : node.inputs) shapes.push_back(graph.nodes[index(input)].shape);
+      step = float_facet(node).prepare(node, shapes, tile);
+      scratch_bytes_ = std::max(scratch_bytes_, step->scratch_bytes());
     }
   }
 
@@ -72,16 +73,8 @@ class FloatProgram {
   void run_node(const Arena& arena, int i) const {
     const Node& node = graph_.nodes[index(i)];
     std::vector<const float*> inputs;
-    std::vector<Shape> shapes;
-    for (const int input : node.inputs) {
-      inputs.push_back(values(arena, input));
-      shapes.push_back(graph_.nodes[index(input)].shape);
-    }
-    if (convolutions_[index(i)]) {
-      convolutions_[index(i)]->run(inputs[0], values(arena, i), arena.scratch.data());
-    } else {
-      run_float_op(node, shapes, inputs, tile_, values(arena, i));
-    }
+    for (const int input : node.inputs) inputs.push_back(values(arena, input));
+    steps_[index(i)]->run(inputs, values(arena, i), arena.scratch.data());
   }
 
   void assign_slots() {
@@ -93,7 +86,8 @@ class FloatProgram {
     slot_.resize(graph_.nodes.size());
     for (int i = 0; i < static_cast<int>(graph_.nodes.size()); ++i) {
       const Node& node = graph_.nodes[index(i)];
-      const bool in_place = works_in_place(node.op) && dies_at(node.inputs[0]) == i;
+      const auto may = float_facet(node).in_place;
+      const bool in_place = may != nullptr && may(node) && dies_at(node.inputs[0]) == i;
       if (in_place) {
         slot_[index(i)] = slot_[index(node.inputs[0])];
       } else if (!free.empty()) {
@@ -122,9 +116,9 @@ class FloatProgram {
 
   const Graph& graph_;
   std::int64_t tile_;
-  std::vector<std::size_t> slot_;            // by node
-  std::vector<std::int64_t> slot_elements_;  // per image
-  std::vector<std::optional<FloatConvolution>> convolutions_;
+  std::vector<std::size_t> slot_;                  // by node
+  std::vector<std::int64_t> slot_elements_;        // per image
+  std::vector<std::unique_ptr<FloatStep>> steps_;  // by node; none for the input
   std::size_t scratch_bytes_ = 0;
 };
 

@@ -1,20 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <span>
+#include <cstdint>
 
 #include "qnudge/backend/float_pass.hpp"
-#include "qnudge/model/graph.hpp"
 
 namespace qnudge {
-
-/// Every float operator but convolutions and products, over `n` images.
-/// inputs: one pointer per input of `node`, [n, H, W, C] each, with the shapes `in`; y: [n, OH, OW, C].
-/// For element-wise operators (see `works_in_place`) y may be the first input.
-void run_float_op(const Node& node, std::span<const Shape> in, std::span<const float* const> inputs, std::int64_t n,
-                  float* y);
-
-bool works_in_place(Op op);
 
 /// Largest |value|; NaN if there is one, else infinity if there is one.
 float largest_magnitude(const float* x, std::int64_t count);

@@ -115,8 +115,7 @@ void HostGramSearch::fit_gain(std::int64_t channel) {
 void HostGramSearch::descend(std::int64_t channel) {
   for (int fit = 0; fit < (options_.joint_gain ? kStartFits : 1); ++fit) {
     Point& elite = elites_[at(channel)].front();
-    for (int i = 0; i < kStartSweeps && sweep(elite, channel, {.rows = form_.taps}); ++i) {
-    }
+    for (int i = 0; i < kStartSweeps && sweep(elite, channel, {.rows = form_.taps}); ++i) stop_point();
     if (options_.joint_gain) fit_gain(channel);
   }
 }
@@ -176,6 +175,7 @@ void HostGramSearch::evolve_channel(std::int64_t channel, Scratch& scratch) {
   for (std::size_t e = 0; e < elites.size(); ++e) scratch.fittest[e].error = elites[e].error;
   Point& point = scratch.offspring;
   for (std::int32_t offspring = 0; offspring < options_.offspring; ++offspring) {
+    stop_point();
     const std::int32_t own = lineages_.elite_of(generation_, offspring);
     point = elites[at(own)];
     if (!cross(point, channel, offspring, own)) perturb(point, channel, offspring);
@@ -201,6 +201,7 @@ bool HostGramSearch::select_offspring(Elites& elites, std::vector<Point>& fittes
 }
 
 void HostGramSearch::evaluate(std::int32_t) {
+  before_ = save();
   std::vector<Scratch> scratch(static_cast<std::size_t>(threads_));
   parallel_for(threads_, form_.channels, [&](int thread, std::int64_t channel) {
     if (searched(channel)) evolve_channel(channel, scratch[static_cast<std::size_t>(thread)]);
@@ -219,6 +220,7 @@ void HostGramSearch::select() {
   std::int64_t worst = 0;
   for (std::int64_t k = 0; k < form_.channels; ++k) worst = std::max(worst, error_of(k));
   history_.push_back({generation_, mailbox_.best, -worst, accepted});
+  before_.reset();
 }
 
 std::int64_t HostGramSearch::total_error() const {
@@ -276,6 +278,7 @@ void HostGramSearch::repeat(std::int32_t limit, const StopFlag& stop, const std:
 }
 
 PopulationState HostGramSearch::save() const {
+  if (before_) return *before_;
   PopulationState state{generation_, start_fitness_, {}, {}, {}};
   for (std::int32_t e = 0; e < options_.parents; ++e) {
     state.parents.insert(state.parents.end(), start_codes_.begin(), start_codes_.end());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -81,6 +82,7 @@ class HostGramSearch : public LayerSearch {
   std::vector<std::uint8_t> accepted_;  // [channels] 1: this generation found a fitter elite
   std::int64_t start_fitness_ = 0;
   std::int32_t generation_ = 0;
+  std::optional<PopulationState> before_;  // within a generation, which moves elites at once
   std::vector<GenerationRecord> history_;
   Mailbox mailbox_;
 };

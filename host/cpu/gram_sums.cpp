@@ -9,6 +9,7 @@
 #include "onednn_convolution.hpp"
 #include "qnudge/backend/channel_target.hpp"
 #include "qnudge/core/error.hpp"
+#include "qnudge/core/stop.hpp"
 
 namespace qnudge {
 namespace {
@@ -43,6 +44,12 @@ SplitTargets split_targets(const ChannelTarget& target, std::int64_t count) {
   return split;
 }
 
+/// Rows that one call of the library multiplies: within its int32 sums, and short enough for a stop.
+std::int64_t rows_per_product(std::int64_t taps) {
+  constexpr std::int64_t kProducts = std::int64_t{1} << 34, kLeast = 256;
+  return std::clamp(kProducts / (taps * taps), kLeast, kProductRows);
+}
+
 void add(std::span<const std::int32_t> from, std::int64_t factor, std::span<std::int64_t> to) {
   for (std::size_t i = 0; i < from.size(); ++i) to[i] += factor * from[i];
 }
@@ -52,6 +59,7 @@ void add(std::span<const std::int32_t> from, std::int64_t factor, std::span<std:
 void vendor_product(std::int64_t rows, const std::int8_t* a, std::int64_t a_stride, std::int64_t m, bool a_signed,
                     const std::int8_t* b, std::int64_t b_stride, std::int64_t n, std::int32_t* sum) {
   if (a_signed && !onednn_has_exact_s8()) return plain_product(rows, a, a_stride, m, a_signed, b, b_stride, n, sum);
+  require_room_for_code();
   const std::int32_t none = 0;
   const dnnl_status_t status =
       a_signed ? dnnl_gemm_s8s8s32('T', 'N', 'F', m, n, rows, 1.0f, a, a_stride, 0, b, b_stride, 0, 0.0f, sum, n, &none)
@@ -86,8 +94,10 @@ GramSums gram_sums(const IntNetwork& network, const Layer& layer, const SampledR
   const SplitTargets split = split_targets(channel_target(network, targets, sampled.shortcut), sampled.rows * channels);
   std::vector<std::int32_t> partial(static_cast<std::size_t>(taps * std::max(taps, group_channels)));
 
-  for (std::int64_t first = 0; first < sampled.rows; first += kProductRows) {
-    const std::int64_t rows = std::min(kProductRows, sampled.rows - first);
+  const std::int64_t rows_at_once = rows_per_product(taps);
+  for (std::int64_t first = 0; first < sampled.rows; first += rows_at_once) {
+    stop_point();
+    const std::int64_t rows = std::min(rows_at_once, sampled.rows - first);
     const std::int8_t* const x = sampled.codes() + first * width;
     for (std::int64_t g = 0; g < groups; ++g) {
       const std::int8_t* const inputs = x + g * taps;

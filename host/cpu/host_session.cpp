@@ -188,6 +188,7 @@ void HostSession::visit_tensors(const ImagesHandle& handle, const TensorVisitor&
   TileContext context = program.make_context();
   std::vector<std::vector<std::uint8_t>> tensors(nodes.size());
   for (std::int64_t tile = 0; tile < images.tiles(); ++tile) {
+    stop_point();
     program.set_external(context, 0, images.tile_bytes(tile));
     program.run(context);
     for (int i : nodes) {

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
+#include "qnudge/core/address_space.hpp"
 #include "qnudge/core/aligned_buffer.hpp"
 #include "qnudge/core/error.hpp"
 
@@ -137,6 +139,7 @@ struct OneDnnConvolution::Call {
 };
 
 std::unique_ptr<OneDnnConvolution> OneDnnConvolution::create(const OneDnnSpec& spec) {
+  require_room_for_code();
   try {
     const SingleThread single;
     const memory::desc multipliers({1, spec.problem.filter.k, 1, 1}, memory::data_type::f32, Tag::nhwc);
@@ -152,7 +155,8 @@ std::unique_ptr<OneDnnConvolution> OneDnnConvolution::create(const OneDnnSpec& s
     }
 #endif
     return made;
-  } catch (const dnnl::error&) {
+  } catch (const dnnl::error& error) {
+    if (error.status == dnnl_out_of_memory) throw std::bad_alloc();
     return nullptr;
   }
 }
@@ -232,6 +236,7 @@ void OneDnnConvolution::pack(const void* weights, std::byte* packed, std::byte* 
 
 void OneDnnConvolution::run(const void* x, const std::byte* packed, const void* bias, void* y,
                             std::byte* scratch) const {
+  if (!has_run_.exchange(true)) require_room_for_code();  // some implementations only now generate theirs
   const SingleThread single;
   auto call = borrow();
   if (copy_weights_) {
@@ -249,6 +254,11 @@ void OneDnnConvolution::run(const void* x, const std::byte* packed, const void* 
         "run a convolution");
   check(dnnl_stream_wait(call->stream.get()), "run a convolution");
   give_back(std::move(call));
+}
+
+void require_room_for_code() {
+  constexpr std::size_t kRoom = std::size_t{32} << 20;  // kernels take less than 1 MiB; other threads some meanwhile
+  require_address_space(kRoom, "generating oneDNN's code");
 }
 
 bool onednn_has_exact_s8() {

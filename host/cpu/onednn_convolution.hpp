@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <mutex>
@@ -30,7 +31,7 @@ struct OneDnnSpec {
 /// give silently wrong results when threads share a primitive) and borrows a set of memory objects from a pool.
 class OneDnnConvolution {
  public:
-  /// nullptr where oneDNN has no such primitive.
+  /// nullptr where oneDNN has no such primitive. Throws Error(kind device) where memory is short, as `run` does.
   static std::unique_ptr<OneDnnConvolution> create(const OneDnnSpec& spec);
   ~OneDnnConvolution();
 
@@ -58,9 +59,14 @@ class OneDnnConvolution {
   dnnl::memory::desc src_, plain_weights_, weights_, bias_, dst_, scratchpad_, reorder_scratchpad_;
   bool has_bias_ = false;
   dnnl::memory multipliers_;  // 3.x: operand of the multiplication after the bias
+  mutable std::atomic<bool> has_run_{false};
   mutable std::mutex pool_mutex_;
   mutable std::vector<std::unique_ptr<Call>> pool_;
 };
+
+/// Before anything that lets oneDNN generate code: it writes on where it got no memory for that. Throws Error(kind
+/// device).
+void require_room_for_code();
 
 /// True where u8 and s8 inputs multiply s8 weights without the 16-bit saturation of older instruction sets.
 bool onednn_has_exact_s8();

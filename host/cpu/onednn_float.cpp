@@ -4,24 +4,9 @@
 #include "conv_shape.hpp"
 
 namespace qnudge {
-namespace {
 
-ConvProblem problem_of(const Node& node, const Shape& in, std::int64_t n) {
-  ConvProblem p;
-  p.n = n;
-  p.in = node.op == Op::gemm ? Shape{node.filter.r, node.filter.s, node.filter.c} : in;  // a view of the same data
-  p.out = node.shape;
-  p.conv = node.conv;
-  p.conv.window.r = node.filter.r;
-  p.conv.window.s = node.filter.s;
-  p.filter = node.filter;
-  return p;
-}
-
-}  // namespace
-
-FloatConvolution::FloatConvolution(const Node& node, const Shape& in, std::int64_t n)
-    : node_(node), problem_(simplified(problem_of(node, in, n))), spread_(problem_) {
+FloatConvolution::FloatConvolution(const ConvProblem& problem, const float* weights, const float* bias)
+    : weights_(weights), bias_(bias), problem_(simplified(problem)), spread_(problem_) {
   check_problem(problem_, ConvMode::accumulator, {});
   if (!spread_.possible()) return;
   OneDnnSpec spec;
@@ -31,7 +16,7 @@ FloatConvolution::FloatConvolution(const Node& node, const Shape& in, std::int64
   if (!convolution_) return;
   packed_ = AlignedBuffer(convolution_->packed_bytes());
   const AlignedBuffer scratch(convolution_->scratch_bytes());
-  convolution_->pack(node.weights.data(), packed_.data(), scratch.data());
+  convolution_->pack(weights, packed_.data(), scratch.data());
 }
 
 std::size_t FloatConvolution::scratch_bytes() const {
@@ -47,7 +32,7 @@ void FloatConvolution::run(const float* x, float* y, std::byte* scratch) const {
     spread_.fill(x, spread);
     x = spread;
   }
-  convolution_->run(x, packed_.data(), node_.bias.data(), y, scratch);
+  convolution_->run(x, packed_.data(), bias_, y, scratch);
 }
 
 void FloatConvolution::run_plain(const float* x, float* y) const {
@@ -58,13 +43,12 @@ void FloatConvolution::run_plain(const float* x, float* y) const {
     const std::int64_t k = i % f.k, ox = i / f.k % problem_.out.w, oy = i / (f.k * problem_.out.w) % problem_.out.h;
     const float* image = x + i / (f.k * problem_.out.w * problem_.out.h) * in.size();
     const std::int64_t c0 = k / (f.k / problem_.conv.groups) * f.c;
-    double sum = node_.bias[static_cast<std::size_t>(k)];
+    double sum = bias_[k];
     for (std::int64_t tap = 0; tap < f.taps(); ++tap) {
       const std::int64_t iy = input_row(problem_, oy, tap / (f.s * f.c));
       const std::int64_t ix = input_column(problem_, ox, tap / f.c % f.s);
       if (iy < 0 || ix < 0) continue;
-      sum += static_cast<double>(image[(iy * in.w + ix) * in.c + c0 + tap % f.c]) *
-             node_.weights[static_cast<std::size_t>(k * f.taps() + tap)];
+      sum += static_cast<double>(image[(iy * in.w + ix) * in.c + c0 + tap % f.c]) * weights_[k * f.taps() + tap];
     }
     y[i] = static_cast<float>(sum);
   }

@@ -5,7 +5,6 @@
 
 #include "onednn_convolution.hpp"
 #include "qnudge/core/aligned_buffer.hpp"
-#include "qnudge/model/graph.hpp"
 #include "spread_input.hpp"
 
 namespace qnudge {
@@ -15,8 +14,8 @@ namespace qnudge {
 /// different scratch buffers.
 class FloatConvolution {
  public:
-  /// `node` must outlive this; `in` is the shape of its input, `n` images per call.
-  FloatConvolution(const Node& node, const Shape& in, std::int64_t n);
+  /// weights: [K, R, S, C / groups], bias: [K]; both must outlive this.
+  FloatConvolution(const ConvProblem& problem, const float* weights, const float* bias);
 
   std::size_t scratch_bytes() const;  ///< 64-byte aligned buffer
   /// x: [n, H, W, C]; y: [n, OH, OW, K].
@@ -25,7 +24,7 @@ class FloatConvolution {
  private:
   void run_plain(const float* x, float* y) const;
 
-  const Node& node_;
+  const float *weights_, *bias_;
   ConvProblem problem_;
   SpreadInput spread_;
   std::unique_ptr<OneDnnConvolution> convolution_;

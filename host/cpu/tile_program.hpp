@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "primitives.hpp"
 #include "qnudge/backend/tensor_placement.hpp"
 #include "qnudge/core/aligned_buffer.hpp"
 #include "qnudge/cpu/conv_kernel.hpp"
@@ -47,10 +48,6 @@ class TileProgram {
 
  private:
   void place(const std::vector<int>& external, const std::vector<int>& kept);
-  /// A node that is neither input nor view nor layer.
-  template <class T>
-  void run_elementwise(const TileContext& context, int index) const;
-  void run_concat(const TileContext& context, const IntNode& node, std::byte* y) const;
   int root(int node) const { return root_[static_cast<std::size_t>(node)]; }
   std::size_t tensor_bytes(int node) const;
 
@@ -60,7 +57,8 @@ class TileProgram {
   const std::int64_t tile_;
   std::vector<int> root_;  // by node: the node that owns its bytes (views own none)
   TensorPlacement placement_;
-  std::vector<std::vector<float>> divisors_;  // by node: multipliers of an average pool whose divisor varies
+  std::vector<std::unique_ptr<TileStep>> steps_;  // by node; none for inputs, views and layers
+  std::vector<std::vector<int>> inputs_;          // by node: the owners of its inputs' bytes
   std::size_t scratch_bytes_ = 0;
 };
 

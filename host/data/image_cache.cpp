@@ -12,10 +12,12 @@
 #include <exception>
 #include <limits>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/files.hpp"
+#include "qnudge/core/stop.hpp"
 #include "raster.hpp"
 
 namespace qnudge {
@@ -30,6 +32,7 @@ std::string fingerprint_of(const ImageSources& sources) {
   Fingerprint fingerprint;
   fingerprint.add("image folder 1").add_values(std::span<const std::int64_t>(preprocessing));
   for (const std::string& name : sources.names) {
+    stop_point();
     struct stat info {};
     const fs::path path = sources.folder / name;
     const auto looked = system_call([&] { return ::stat(path.c_str(), &info); });
@@ -77,9 +80,19 @@ class DecodingRun {
 
   /// Checksums of all images, whose pixels are in the file.
   std::vector<std::uint64_t> run(int threads) {
-    std::vector<std::thread> workers;
-    for (int i = 0; i < threads; ++i) workers.emplace_back([this] { work(); });
-    for (std::thread& worker : workers) worker.join();
+    {
+      std::vector<std::jthread> helpers;
+      try {
+        for (int i = 1; i < threads; ++i) {
+          helpers.emplace_back([this, stop = StopScope::current()] {
+            const StopScope scope(stop);
+            work();
+          });
+        }
+      } catch (const std::system_error&) {  // no more threads to be had
+      }
+      work();
+    }
     if (failure_) std::rethrow_exception(failure_);
     if (repaired_ > 0) {
       spdlog::warn("{} of {} images are damaged and were decoded as far as they go; the first is {}: {}", repaired_,
@@ -108,6 +121,7 @@ class DecodingRun {
   }
 
   void decode(std::size_t i) {
+    stop_point();
     const fs::path path = sources_.folder / sources_.names[i];
     std::error_code unknown;
     require(!(fs::file_size(path, unknown) > kMaxFileBytes) || unknown, ErrorKind::input,

@@ -2,44 +2,29 @@
 #include "fingerprint.hpp"
 
 #include <span>
-#include <vector>
 
-#include "qnudge/core/files.hpp"
+#include "primitives.hpp"
 
 namespace qnudge {
-namespace {
 
-using Integers = std::vector<std::int64_t>;
-
-void append(Integers& all, const Window& w) {
-  all.insert(all.end(), {w.r, w.s, w.stride_h, w.stride_w, w.dilation_h, w.dilation_w, w.pad_top, w.pad_left,
-                         w.pad_bottom, w.pad_right});
-}
-
-void add_node(Fingerprint& hash, const Node& n) {
-  Integers all{static_cast<std::int64_t>(n.op), n.shape.h, n.shape.w, n.shape.c};
-  append(all, n.conv.window);
-  all.insert(all.end(), {n.conv.groups, n.conv.spread_h, n.conv.spread_w, n.conv.transposed});
-  all.insert(all.end(), {n.filter.k, n.filter.r, n.filter.s, n.filter.c});
-  append(all, n.pool);
-  all.push_back(n.count_include_pad);
+void add_window(Fingerprint& hash, const Window& w) {
+  const std::int64_t all[] = {w.r,          w.s,       w.stride_h, w.stride_w,   w.dilation_h,
+                              w.dilation_w, w.pad_top, w.pad_left, w.pad_bottom, w.pad_right};
   hash.add_values(std::span<const std::int64_t>(all));
-  hash.add_values(std::span<const int>(n.inputs));
-  for (const std::vector<float>* values : {&n.weights, &n.bias, &n.scale, &n.shift}) {
-    hash.add_values(std::span<const float>(*values));
-  }
-  const float bounds[] = {n.clip_low, n.clip_high};
-  hash.add_values(std::span<const float>(bounds));
 }
-
-}  // namespace
 
 std::string graph_fingerprint(const Graph& graph) {
   Fingerprint hash;
-  hash.add("qnudge float graph 1");
+  hash.add("qnudge float graph 2");
   const std::int64_t whole[] = {static_cast<std::int64_t>(graph.nodes.size()), graph.output, graph.spatial_rank};
   hash.add_values(std::span<const std::int64_t>(whole));
-  for (const Node& node : graph.nodes) add_node(hash, node);
+  for (const Node& node : graph.nodes) {
+    const std::int64_t common[] = {static_cast<std::int64_t>(node.what.index()), node.shape.h, node.shape.w,
+                                   node.shape.c};
+    hash.add_values(std::span<const std::int64_t>(common));
+    hash.add_values(std::span<const int>(node.inputs));
+    model_facet(node).fingerprint(node, hash);
+  }
   return hash.hex();
 }
 

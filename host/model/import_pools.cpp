@@ -63,18 +63,14 @@ WindowAxes read_pool_window(Builder& b, NodeView& view, const Shape& in, bool& e
   return axes;
 }
 
-Value add_pool(Builder& b, NodeView& view, Op op, const Value& x, const WindowAxes& axes, bool count_include_pad) {
-  const Shape in = b.shape(x);
-  Node node = make_node(op, view.name, {x.node});
-  node.shape = {axis_extent(axes[0]), axis_extent(axes[1]), in.c};
-  node.pool = to_window(axes);
-  node.count_include_pad = count_include_pad;
-  return b.add(std::move(node), false);
+Value add_pool(Builder& b, NodeView& view, WindowKind kind, const Value& x, const WindowAxes& axes,
+               bool count_include_pad) {
+  return b.add(make_node(FloatWindow{kind, to_window(axes), count_include_pad}, view.name, {x.node}), false);
 }
 
 Value add_global_average(Builder& b, NodeView& view, const Value& x) {
   const Shape in = b.shape(x);
-  return add_pool(b, view, Op::average_pool, x, {WindowAxis{in.h, in.h}, WindowAxis{in.w, in.w}}, false);
+  return add_pool(b, view, WindowKind::average, x, {WindowAxis{in.h, in.h}, WindowAxis{in.w, in.w}}, false);
 }
 
 /// The reduced axes: an attribute before opset 18, an input since.
@@ -95,7 +91,7 @@ Value import_max_pool(Builder& b, NodeView& view) {
   view.attributes.integer("storage_order", 0);  // orders the indices, which nobody may read
   bool extended = false;
   const WindowAxes axes = read_pool_window(b, view, b.shape(x), extended);
-  return add_pool(b, view, Op::max_pool, x, axes, false);
+  return add_pool(b, view, WindowKind::max, x, axes, false);
 }
 
 Value import_average_pool(Builder& b, NodeView& view) {
@@ -106,7 +102,7 @@ Value import_average_pool(Builder& b, NodeView& view) {
   const bool include = view.attributes.integer("count_include_pad", 0) != 0;
   check_supported(!extended || !include,
                   "ceil_mode with count_include_pad = 1 divides the last window by fewer taps than its extent");
-  return add_pool(b, view, Op::average_pool, x, axes, include);
+  return add_pool(b, view, WindowKind::average, x, axes, include);
 }
 
 Value import_global_average_pool(Builder& b, NodeView& view) {
@@ -127,7 +123,7 @@ Value import_reduce_mean(Builder& b, NodeView& view) {
                   format_dims(spatial));
   const Value mean = add_global_average(b, view, x);
   if (keep) return mean;
-  return b.add(make_node(Op::flatten, b.unique_name(view.name + "_flatten"), {mean.node}, b.shape(mean)), true);
+  return b.add(make_node(FloatMove{}, b.unique_name(view.name + "_flatten"), {mean.node}, b.shape(mean)), true);
 }
 
 }  // namespace qnudge

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "importer.hpp"
+#include "qnudge/model/functions.hpp"
 #include "refusal.hpp"
 
 namespace qnudge {
@@ -13,9 +14,9 @@ namespace {
 
 constexpr float kNoBound = 3e38f;  ///< exporters spell "no bound" as the largest float or a little less
 
-Value add_elementwise(Builder& b, const NodeView& view, Op op) {
+Value add_table(Builder& b, const NodeView& view, ScalarFunction function) {
   const Value& x = view.activation(0);
-  return b.add(make_node(op, view.name, {x.node}, b.shape(x)), x.flat);
+  return b.add(make_node(FloatTable{std::move(function)}, view.name, {x.node}), x.flat);
 }
 
 /// A bound of Clip: an optional constant scalar; infinities become the ends of the float range.
@@ -44,16 +45,16 @@ std::vector<float> per_channel(Builder& b, const Value& x, FloatTensor constant)
 
 /// An addition of a constant behind weights becomes their bias.
 Value add_constant(Builder& b, const Value& x, const onnx::TensorProto& tensor) {
-  Node& layer = b.node(x);
-  check_supported((layer.op == Op::conv || layer.op == Op::gemm) && x.sole,
+  auto* const layer = std::get_if<FloatLayer>(&b.node(x).what);
+  check_supported(layer != nullptr && x.sole,
                   "it adds a constant to something else than the output of a Conv, Gemm or MatMul that it alone reads");
   const FloatTensor constant = read_floats(tensor);
   const std::vector<float> bias = per_channel(b, x, constant);
   check_supported(!bias.empty(), "it adds a constant of shape {} to {}; one value or one per channel is supported",
                   format_dims(constant.dims), b.describe(x));
   for (std::size_t k = 0; k < bias.size(); ++k) {
-    layer.bias[k] += bias[k];
-    check(std::isfinite(layer.bias[k]), "its constant overflows the bias of channel {}", k);
+    layer->bias[k] += bias[k];
+    check(std::isfinite(layer->bias[k]), "its constant overflows the bias of channel {}", k);
   }
   return x;
 }
@@ -67,7 +68,7 @@ std::int64_t read_axis(Builder& b, const Value& x, std::int64_t stated) {
 
 Value flatten(Builder& b, const NodeView& view, const Value& x) {
   if (x.flat) return x;
-  return b.add(make_node(Op::flatten, view.name, {x.node}, b.shape(x)), true);
+  return b.add(make_node(FloatMove{}, view.name, {x.node}, b.shape(x)), true);
 }
 
 /// Whether `target` means [N, F]: the batch axis may be copied (0), inferred (-1) or stated as the model fixes it.
@@ -81,11 +82,11 @@ bool keeps_batch(const Builder& b, const std::vector<std::int64_t>& target, std:
 }  // namespace
 
 Value import_relu(Builder& b, NodeView& view) {
-  return add_elementwise(b, view, Op::relu);
+  return add_table(b, view, relu_function());
 }
 
 Value import_sigmoid(Builder& b, NodeView& view) {
-  return add_elementwise(b, view, Op::sigmoid);
+  return add_table(b, view, sigmoid_function());
 }
 
 Value import_clip(Builder& b, NodeView& view) {
@@ -93,11 +94,8 @@ Value import_clip(Builder& b, NodeView& view) {
   const float low = read_bound(view, 1, -kLargest, "lower bounds");
   const float high = read_bound(view, 2, kLargest, "upper bounds");
   check(low <= high, "its lower bound {} is above its upper bound {}", low, high);
-  if (low == 0 && high >= kNoBound) return add_elementwise(b, view, Op::relu);
-  const Value clipped = add_elementwise(b, view, Op::clip);
-  b.node(clipped).clip_low = low + 0.0f;  // + 0: no negative zero
-  b.node(clipped).clip_high = high + 0.0f;
-  return clipped;
+  if (low == 0 && high >= kNoBound) return add_table(b, view, relu_function());
+  return add_table(b, view, clip_function(low + 0.0f, high + 0.0f));  // + 0: no negative zero
 }
 
 Value import_add(Builder& b, NodeView& view) {
@@ -109,7 +107,7 @@ Value import_add(Builder& b, NodeView& view) {
   if (x.constant()) return add_constant(b, y, *x.tensor);
   check_supported(x.flat == y.flat && b.shape(x) == b.shape(y), "it adds {} and {}; equal shapes are supported",
                   b.describe(x), b.describe(y));
-  return b.add(make_node(Op::add, view.name, {x.node, y.node}, b.shape(x)), x.flat);
+  return b.add(make_node(FloatCombine{}, view.name, {x.node, y.node}), x.flat);
 }
 
 Value import_concat(Builder& b, NodeView& view) {
@@ -117,7 +115,8 @@ Value import_concat(Builder& b, NodeView& view) {
   check(view.attributes.find("axis") != nullptr, "axis is missing");
   const std::int64_t axis = read_axis(b, first, view.attributes.integer("axis", 1));
   check_supported(axis == 1, "it concatenates along axis {}; the channel axis 1 is supported", axis);
-  Node node = make_node(Op::concat, view.name, {});
+  Node node = make_node(FloatMove{}, view.name, {});
+  std::vector<Shape> shapes;
   node.shape = {b.shape(first).h, b.shape(first).w, 0};
   for (std::size_t i = 0; i < view.inputs.size(); ++i) {
     const Value& x = view.activation(i);
@@ -126,9 +125,12 @@ Value import_concat(Builder& b, NodeView& view) {
                     "it concatenates {} and {}; equal extents in height and width are supported", b.describe(first),
                     b.describe(x));
     node.inputs.push_back(x.node);
+    shapes.push_back(shape);
     node.shape.c += shape.c;
   }
-  return node.inputs.size() == 1 ? first : b.add(std::move(node), first.flat);
+  if (node.inputs.size() == 1) return first;
+  node.what = FloatMove{joined_channels(shapes)};
+  return b.add(std::move(node), first.flat);
 }
 
 Value import_flatten(Builder& b, NodeView& view) {

@@ -70,14 +70,13 @@ std::vector<float> flip_to_krsc(const FilterShape& f, std::int64_t groups, const
   return krsc;
 }
 
-Shape conv_output(const Node& node, const Shape& in) {
-  const Window& w = node.conv.window;
-  const Shape out{window_extent(in.h, w.r, w.stride_h, w.dilation_h, w.pad_top, w.pad_bottom, node.conv.spread_h),
-                  window_extent(in.w, w.s, w.stride_w, w.dilation_w, w.pad_left, w.pad_right, node.conv.spread_w),
-                  node.filter.k};
+Value add_conv(Builder& b, NodeView& view, const Value& x, FloatLayer layer) {
+  const Window w = layer.conv.window;
+  Node node = make_node(std::move(layer), view.name, {x.node});
+  const Shape in = b.shape(x), out = b.output_of(node);
   check(out.h > 0 && out.w > 0, "its window of {} x {} (dilation {} x {}) does not fit the input of {} x {} positions",
         w.r, w.s, w.dilation_h, w.dilation_w, in.h, in.w);
-  return out;
+  return b.add(std::move(node), false);
 }
 
 /// Padding that auto_pad asks of a transposed convolution: the output extent is in * stride.
@@ -115,21 +114,21 @@ Value add_gemm(Builder& b, NodeView& view, const Value& x, const FloatTensor& w,
   const Shape in = b.shape(x);
   const std::int64_t features = in.size();
   const std::int64_t k_count = w.dims[k_first ? 0 : 1];
-  Node node = make_node(Op::gemm, view.name, {x.node}, {1, 1, k_count});
-  node.conv.window = {.r = in.h, .s = in.w};
-  node.filter = {k_count, in.h, in.w, in.c};
-  node.weights.resize(w.values.size());
+  FloatLayer layer{.gemm = true};
+  layer.conv.window = {.r = in.h, .s = in.w};
+  layer.filter = {k_count, in.h, in.w, in.c};
+  layer.weights.resize(w.values.size());
   std::size_t to = 0;
   for (std::int64_t k = 0; k < k_count; ++k) {
     for (std::int64_t hw = 0; hw < in.h * in.w; ++hw) {
       for (std::int64_t c = 0; c < in.c; ++c) {
         const std::int64_t f = c * in.h * in.w + hw;
-        node.weights[to++] = w.values[static_cast<std::size_t>(k_first ? k * features + f : f * k_count + k)];
+        layer.weights[to++] = w.values[static_cast<std::size_t>(k_first ? k * features + f : f * k_count + k)];
       }
     }
   }
-  node.bias = std::move(bias);
-  return b.add(std::move(node), true);
+  layer.bias = std::move(bias);
+  return b.add(make_node(std::move(layer), view.name, {x.node}), true);
 }
 
 const Value& flat_input(Builder& b, const NodeView& view, std::size_t i) {
@@ -157,18 +156,17 @@ Value import_conv(Builder& b, NodeView& view) {
   AutoPad auto_pad{};
   WindowAxes axes = read_window(b, view, in, {w.dims.begin() + 2, w.dims.end()}, auto_pad);
   apply_auto_pad(axes, auto_pad);
-  Node node = make_node(Op::conv, view.name, {x.node});
-  node.conv = {.window = to_window(axes), .groups = read_groups(view, in.c)};
-  node.filter = {w.dims[0], axes[0].window, axes[1].window, w.dims[1]};
-  check(node.filter.c * node.conv.groups == in.c,
+  FloatLayer layer;
+  layer.conv = {.window = to_window(axes), .groups = read_groups(view, in.c)};
+  layer.filter = {w.dims[0], axes[0].window, axes[1].window, w.dims[1]};
+  check(layer.filter.c * layer.conv.groups == in.c,
         "the weights have the shape {}, but the input has {} channels in {} groups", format_dims(w.dims), in.c,
-        node.conv.groups);
-  check(node.filter.k % node.conv.groups == 0, "group is {}, which does not divide the {} output channels",
-        node.conv.groups, node.filter.k);
-  node.weights = to_krsc(node.filter, w.values);
-  node.bias = read_bias(view, node.filter.k);
-  node.shape = conv_output(node, in);
-  return b.add(std::move(node), false);
+        layer.conv.groups);
+  check(layer.filter.k % layer.conv.groups == 0, "group is {}, which does not divide the {} output channels",
+        layer.conv.groups, layer.filter.k);
+  layer.weights = to_krsc(layer.filter, w.values);
+  layer.bias = read_bias(view, layer.filter.k);
+  return add_conv(b, view, x, std::move(layer));
 }
 
 Value import_conv_transpose(Builder& b, NodeView& view) {
@@ -183,13 +181,12 @@ Value import_conv_transpose(Builder& b, NodeView& view) {
   apply_transposed_auto_pad(axes, auto_pad, output_padding);
   const std::int64_t groups = read_groups(view, in.c);
   check(w.dims[0] == in.c, "the weights have the shape {}, but the input has {} channels", format_dims(w.dims), in.c);
-  Node node = make_node(Op::conv, view.name, {x.node});
-  node.conv = transposed_geometry(axes, output_padding, groups);
-  node.filter = {w.dims[1] * groups, axes[0].window, axes[1].window, in.c / groups};
-  node.weights = flip_to_krsc(node.filter, groups, w.values);
-  node.bias = read_bias(view, node.filter.k);
-  node.shape = conv_output(node, in);
-  return b.add(std::move(node), false);
+  FloatLayer layer;
+  layer.conv = transposed_geometry(axes, output_padding, groups);
+  layer.filter = {w.dims[1] * groups, axes[0].window, axes[1].window, in.c / groups};
+  layer.weights = flip_to_krsc(layer.filter, groups, w.values);
+  layer.bias = read_bias(view, layer.filter.k);
+  return add_conv(b, view, x, std::move(layer));
 }
 
 Value import_gemm(Builder& b, NodeView& view) {
@@ -227,8 +224,12 @@ Value import_batch_norm(Builder& b, NodeView& view) {
   check_supported(!x.flat || shape.h * shape.w == 1,
                   "it normalises each of {} flattened features by itself; per channel is supported", shape.size());
   const double epsilon = view.attributes.real("epsilon", 1e-5f);
-  view.attributes.real("momentum", 0.9f);       // only training uses it
-  view.attributes.integer("training_mode", 0);  // inference either way, unless further outputs are read
+  view.attributes.real("momentum", 0.9f);  // only training uses it
+  // Before opset 14 it is the further outputs that ask for training.
+  const bool training = b.opset < 14 ? view.proto.output_size() > 1 : view.attributes.integer("training_mode", 0) != 0;
+  check_supported(!training,
+                  "it is in training mode, in which it normalises by the statistics of each batch; export the model in "
+                  "evaluation mode (PyTorch: model.eval())");
   const auto per_channel = [&](std::size_t i, std::string_view role) {
     FloatTensor tensor = view.floats(i, role);
     check(tensor.dims == std::vector<std::int64_t>{shape.c}, "the {} have the shape {}; [{}] is needed", role,
@@ -237,17 +238,17 @@ Value import_batch_norm(Builder& b, NodeView& view) {
   };
   const auto gamma = per_channel(1, "scales"), beta = per_channel(2, "biases");
   const auto mean = per_channel(3, "means"), variance = per_channel(4, "variances");
-  Node node = make_node(Op::batch_norm, view.name, {x.node}, shape);
+  FloatBatchNorm norm;
   for (std::size_t c = 0; c < gamma.size(); ++c) {
     const double spread = static_cast<double>(variance[c]) + epsilon;
     check(spread > 0, "the variance of channel {} plus epsilon is {}; above 0 is needed", c, spread);
     const double scale = gamma[c] / std::sqrt(spread);
-    node.scale.push_back(static_cast<float>(scale));
-    node.shift.push_back(static_cast<float>(beta[c] - mean[c] * scale + 0.0));  // + 0.0: no negative zero
+    norm.scale.push_back(static_cast<float>(scale));
+    norm.shift.push_back(static_cast<float>(beta[c] - mean[c] * scale + 0.0));  // + 0.0: no negative zero
   }
-  check_finite(node.scale, "gamma / sqrt(variance + epsilon)");
-  check_finite(node.shift, "beta - mean * scale");
-  return b.add(std::move(node), x.flat);
+  check_finite(norm.scale, "gamma / sqrt(variance + epsilon)");
+  check_finite(norm.shift, "beta - mean * scale");
+  return b.add(make_node(std::move(norm), view.name, {x.node}), x.flat);
 }
 
 }  // namespace qnudge

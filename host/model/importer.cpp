@@ -56,9 +56,9 @@ std::string supported_operators() {
   return fmt::format("{}", fmt::join(types, ", "));
 }
 
-Node make_node(Op op, std::string name, std::vector<int> inputs, const Shape& shape) {
+Node make_node(FloatPrimitive what, std::string name, std::vector<int> inputs, const Shape& shape) {
   Node node;
-  node.op = op;
+  node.what = std::move(what);
   node.name = std::move(name);
   node.inputs = std::move(inputs);
   node.shape = shape;
@@ -77,10 +77,17 @@ std::string Builder::unique_name(const std::string& wanted) {
   return name;
 }
 
+Shape Builder::output_of(const Node& node) const {
+  std::vector<Shape> inputs;
+  for (const int input : node.inputs) inputs.push_back(graph.nodes[static_cast<std::size_t>(input)].shape);
+  return shape_of(node, inputs);
+}
+
 Value Builder::add(Node node, bool flat) {
+  node.shape = output_of(node);
   check(acceptable(node.shape), "its output of {} x {} positions and {} channels is outside 1 to 2^31 elements",
         node.shape.h, node.shape.w, node.shape.c);
-  weight_count += static_cast<std::int64_t>(node.weights.size());
+  if (node.layer() != nullptr) weight_count += static_cast<std::int64_t>(node.layer()->weights.size());
   check(weight_count <= max_weights,
         "the nodes up to here hold {} weights, more than {}: too many nodes share a tensor", weight_count, max_weights);
   graph.nodes.push_back(std::move(node));

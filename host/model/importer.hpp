@@ -29,8 +29,8 @@ struct Value {
   bool unknown() const { return !activation() && !constant(); }  ///< behind something unsupported
 };
 
-/// A node without anything that only some operators have.
-Node make_node(Op op, std::string name, std::vector<int> inputs, const Shape& shape = {});
+/// A node; the builder works its shape out, but for an input and a move.
+Node make_node(FloatPrimitive what, std::string name, std::vector<int> inputs, const Shape& shape = {});
 
 /// The graph under construction and what every operator needs to know of the model.
 struct Builder {
@@ -50,7 +50,9 @@ struct Builder {
   std::string describe(const Value& value);
   /// `wanted`, or with the first suffix that makes it unique.
   std::string unique_name(const std::string& wanted);
-  /// Appends a node after checking that its output and the weights of all nodes stay within the limits.
+  /// Shape of the node's output, see shape_of.
+  Shape output_of(const Node& node) const;
+  /// Appends a node with its shape after checking that its output and the weights of all nodes stay within the limits.
   Value add(Node node, bool flat);
 };
 

@@ -95,7 +95,7 @@ void Importer::add_input(const std::optional<ImportOptions>& options) {
     return;
   }
   try {
-    values_.emplace(model_.input->name(), builder_.add(make_node(Op::input, name, {}, {h, w, channels}), false));
+    values_.emplace(model_.input->name(), builder_.add(make_node(FloatInput{}, name, {}, {h, w, channels}), false));
   } catch (const Refusal& refusal) {
     fail(ErrorKind::input, "{}: the input '{}': {}", model_.file, name, refusal.what());
   }
@@ -127,7 +127,7 @@ void Importer::report(int index, std::string reason) {
     }
   }
   std::ranges::sort(readers);
-  readers.erase(std::ranges::unique(readers).begin(), readers.end());
+  readers.erase(std::unique(readers.begin(), readers.end()), readers.end());
   Unsupported& entry = unsupported_.emplace_back();
   entry.node = model_.names[static_cast<std::size_t>(index)];
   entry.op_type = printable(proto.op_type());

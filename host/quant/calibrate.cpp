@@ -3,19 +3,25 @@
 #include <cmath>
 #include <cstdlib>
 #include <numeric>
+#include <optional>
 
+#include "primitives.hpp"
 #include "qnudge/core/error.hpp"
-#include "qnudge/core/fixed_point.hpp"
 #include "qnudge/quant/quantise.hpp"
 
 namespace qnudge {
 namespace {
 
-constexpr float kSigmoidRange = 127.0f / 128.0f;  // what exponent -7 holds
-
 /// Codes of `node` are codes of its inputs, so all share one scale.
 bool passes_codes(const IntNode& node) {
-  return node.op == IntOp::clamp || node.op == IntOp::concat || node.op == IntOp::max_pool || node.op == IntOp::view;
+  const auto passes = quant_facet(node).passes_codes;
+  return passes != nullptr && passes(node);
+}
+
+/// The largest |value| of `node`, where it is known beforehand.
+std::optional<float> known_range(const IntNode& node) {
+  const auto range = quant_facet(node).range;
+  return range == nullptr ? std::nullopt : range(node);
 }
 
 /// Representative of each node's group of tied scales.
@@ -32,10 +38,16 @@ std::vector<int> tied_groups(const IntNetwork& network) {
   return group;
 }
 
+/// Smallest x with value < 2^x.
+int binary_exponent(double value) {
+  int exponent = 0;
+  std::frexp(value, &exponent);
+  return exponent;
+}
+
 int exponent_of(double range) {
   if (range == 0.0) return 0;
-  int exponent = 0;
-  std::frexp(range, &exponent);  // range < 2^exponent
+  int exponent = binary_exponent(range);
   exponent -= range <= std::ldexp(127.0, exponent - 7) ? 7 : 6;
   return std::max(exponent, -kExponentLimit);
 }
@@ -44,72 +56,57 @@ std::int8_t saturated_code(double value, int exponent) {
   return static_cast<std::int8_t>(std::nearbyint(std::clamp(std::ldexp(value, -exponent), -128.0, 127.0)));
 }
 
-/// 1 / (1 + exp(-x)). Fixed-point exponential and IEEE division: the same on every machine.
-double sigmoid(double x) {
-  const double magnitude = std::min(std::abs(x), 64.0);
-  const auto d = static_cast<std::int64_t>(std::nearbyint(magnitude * static_cast<double>(kQ16One)));
-  const double e = static_cast<double>(exp_q30(-d)) / static_cast<double>(kQ30One);
-  return x < 0 ? e / (1.0 + e) : 1.0 / (1.0 + e);
-}
-
-std::vector<std::int8_t> sigmoid_table(int exponent, int out_exponent) {
-  std::vector<std::int8_t> table;
-  for (int code = -128; code <= 127; ++code) {
-    table.push_back(saturated_code(sigmoid(std::ldexp(code, exponent)), out_exponent));
-  }
-  return table;
-}
-
-/// By the bits of the input; infinities and NaN, which do not occur, give what their bits as a larger exponent would.
-std::vector<Half> half_sigmoid_table(int exponent, int out_exponent) {
-  std::vector<Half> table;
-  for (std::uint32_t bits = 0; bits <= 0xffff; ++bits) {
-    const double x = std::ldexp(static_cast<double>(to_float(Half{static_cast<std::uint16_t>(bits)})), exponent);
-    table.push_back(to_half(static_cast<float>(std::ldexp(sigmoid(x), -out_exponent))));
-  }
-  return table;
-}
-
-float power_of_two(int exponent) {
-  return static_cast<float>(std::ldexp(1.0, exponent));
-}
-
-/// Divisor that all windows of an average pooling share, else r * s.
-std::int64_t common_divisor(const IntNode& node, const Shape& in) {
-  const auto divisor = [&](std::int64_t y, std::int64_t x) {
-    return pool_divisor(node, in, y * node.pool.stride_h - node.pool.pad_top,
-                        x * node.pool.stride_w - node.pool.pad_left);
-  };
-  for (std::int64_t y = 0; y < node.shape.h; ++y) {
-    for (std::int64_t x = 0; x < node.shape.w; ++x) {
-      if (divisor(y, x) != divisor(0, 0)) return node.pool.r * node.pool.s;
-    }
-  }
-  return divisor(0, 0);
-}
-
 /// Everything of node `i` that follows from exponents.
 void derive(IntNetwork& network, std::size_t i) {
   IntNode& node = network.nodes[i];
-  const auto input = [&](std::size_t j) -> const IntNode& { return network.at(node.inputs[j]); };
   if (node.clip_low != 0.0) node.low = saturated_code(node.clip_low, node.exponent);
   if (node.clip_high != 0.0) node.high = saturated_code(node.clip_high, node.exponent);
   node.low = std::min(node.low, node.high);
-  switch (node.op) {
-    case IntOp::add:
-      node.multiplier_a = power_of_two(input(0).exponent - node.exponent);
-      node.multiplier_b = power_of_two(input(1).exponent - node.exponent);
-      break;
-    case IntOp::average_pool:
-      node.multiplier = static_cast<float>(std::ldexp(1.0, input(0).exponent - node.exponent) /
-                                           static_cast<double>(common_divisor(node, input(0).shape)));
-      break;
-    case IntOp::lookup:
-      node.table = sigmoid_table(input(0).exponent, node.exponent);
-      if (network.half()) node.half_table = half_sigmoid_table(input(0).exponent, node.exponent);
-      break;
-    default:
-      break;
+  if (const auto rest = quant_facet(node).derive; rest != nullptr) rest(network, node);
+}
+
+constexpr int kMostLowered = static_cast<int>(GridErrors{}.size()) - 1;  // by choose_exponents
+constexpr int kSpareBits = 3;  // of a bias below half a step: widths of a layer round to the same codes, but for ties
+
+/// Largest exponent of an input at which the layer's bias, which is rounded to (grid step * gain * input scale), loses
+/// at most half a step of the output on every grid: no grid's step is above the largest weight. Outputs may still be
+/// lowered by kMostLowered. Nothing is asked where the output is 0 (`range`): there the bounds make the bias good.
+std::optional<int> bias_exponent(const Layer& layer, double range, int output_exponent) {
+  float weight = 0.0f;
+  for (const float w : layer.weights) weight = std::max(weight, std::abs(w));
+  const double unit = static_cast<double>(weight) * *std::max_element(layer.gain.begin(), layer.gain.end());
+  if (range == 0.0 || unit == 0.0) return std::nullopt;
+  return output_exponent - kMostLowered - binary_exponent(unit);
+}
+
+/// Gives groups that are 0 on all calibration images a scale at which the biases of the layers that read them keep
+/// their precision. A layer whose input is 0 but shares a scale that is too large for that becomes constant.
+void settle_zero_inputs(IntNetwork& network, const Ranges& ranges, const std::vector<int>& group,
+                        const std::vector<double>& largest, std::vector<int>& exponents) {
+  const auto range_of = [&](int i) {
+    return static_cast<double>(ranges[static_cast<std::size_t>(network.at(i).source)]);
+  };
+  const auto wanted = [&](const Layer& layer) -> std::optional<int> {
+    if (range_of(network.at(layer.node).inputs.front()) != 0.0) return std::nullopt;
+    const bool real = layer.node == network.output && network.float_output();  // judged as if it were codes
+    const double range = range_of(layer.node);
+    return bias_exponent(layer, range, real ? exponent_of(range) : exponents[static_cast<std::size_t>(layer.node)]);
+  };
+  const auto group_of = [&](int i) { return group[static_cast<std::size_t>(i)]; };
+  std::vector<int> needed(exponents.size(), 0);
+  for (const Layer& layer : network.layers) {
+    const int input = group_of(network.at(layer.node).inputs.front());
+    if (largest[static_cast<std::size_t>(input)] != 0.0) continue;
+    int& least = needed[static_cast<std::size_t>(input)];
+    if (const auto exponent = wanted(layer)) least = std::clamp(*exponent - kSpareBits, -kExponentLimit, least);
+  }
+  for (std::size_t i = 0; i < exponents.size(); ++i) {
+    const auto representative = static_cast<std::size_t>(group[i]);
+    if (largest[representative] == 0.0) exponents[i] = needed[representative];
+  }
+  for (Layer& layer : network.layers) {
+    const auto exponent = wanted(layer);
+    layer.constant = exponent && exponents[static_cast<std::size_t>(network.at(layer.node).inputs.front())] > *exponent;
   }
 }
 
@@ -122,7 +119,7 @@ void calibrate(IntNetwork& network, const Ranges& ranges) {
     const IntNode& node = network.nodes[i];
     const auto source = static_cast<std::size_t>(node.source);
     require(source < ranges.size(), ErrorKind::internal, "node '{}': no calibration range", node.name);
-    const float range = node.op == IntOp::lookup ? kSigmoidRange : ranges[source];
+    const float range = known_range(node).value_or(ranges[source]);
     const double limit = std::ldexp(127.0, kExponentLimit);
     require(range >= 0.0f && static_cast<double>(range) <= limit, ErrorKind::input,
             "node '{}': activations reach {} over the calibration images; finite values up to {} are needed", node.name,
@@ -135,6 +132,7 @@ void calibrate(IntNetwork& network, const Ranges& ranges) {
     exponents.push_back(exponent_of(largest[static_cast<std::size_t>(representative)]));
   }
   if (network.float_output()) exponents[static_cast<std::size_t>(network.output)] = 0;
+  settle_zero_inputs(network, ranges, group, largest, exponents);
   set_exponents(network, exponents);
 }
 
@@ -153,7 +151,7 @@ void choose_exponents(IntNetwork& network, std::span<const GridErrors> errors) {
   for (std::size_t i = 0; i < group.size(); ++i) {
     const auto representative = static_cast<std::size_t>(group[i]);
     const bool is_output = network.float_output() && static_cast<int>(i) == network.output;
-    if (network.nodes[i].op == IntOp::lookup || is_output) fixed[representative] = true;
+    if (known_range(network.nodes[i]) || is_output) fixed[representative] = true;
     for (std::size_t e = 0; e < sums[i].size(); ++e) sums[representative][e] += errors[i][e];
   }
   std::vector<int> exponents;

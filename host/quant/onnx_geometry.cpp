@@ -51,11 +51,6 @@ Window read_window(const onnx::NodeProto& from, std::size_t rank, std::int64_t r
   return w;
 }
 
-Shape slide(const Shape& in, const Window& w, std::int64_t channels, const ConvGeometry& g) {
-  return {window_extent(in.h, w.r, w.stride_h, w.dilation_h, w.pad_top, w.pad_bottom, g.spread_h),
-          window_extent(in.w, w.s, w.stride_w, w.dilation_w, w.pad_left, w.pad_right, g.spread_w), channels};
-}
-
 void read_geometry(const onnx::NodeProto& from, const std::vector<std::int64_t>& dims, std::size_t rank, Layer& layer) {
   require(dims.size() == (layer.gemm ? 2 : rank + 2), ErrorKind::input, "its weights have rank {}", dims.size());
   for (const std::int64_t extent : dims) {
@@ -75,7 +70,7 @@ void read_geometry(const onnx::NodeProto& from, const std::vector<std::int64_t>&
   layer.conv.window.r = r;
   layer.conv.window.s = s;
   if (layer.conv.transposed) spread(from, rank, layer.conv);
-  layer.out = slide(layer.in, layer.conv.window, f.k, layer.conv);
+  layer.out = slide(layer.in, layer.conv.window, f.k, layer.conv.spread_h, layer.conv.spread_w);
 }
 
 }  // namespace qnudge

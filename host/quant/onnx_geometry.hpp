@@ -18,9 +18,6 @@ void check_shape(const Shape& s);
 /// r x s taps with the node's strides, dilations and pads.
 Window read_window(const onnx::NodeProto& from, std::size_t rank, std::int64_t r, std::int64_t s);
 
-/// Output of a window slid over `in`.
-Shape slide(const Shape& in, const Window& w, std::int64_t channels, const ConvGeometry& g = {});
-
 /// Filter, geometry and output shape of a layer whose input shape and kind are known; `dims`: of its weights in ONNX.
 void read_geometry(const onnx::NodeProto& from, const std::vector<std::int64_t>& dims, std::size_t rank, Layer& layer);
 

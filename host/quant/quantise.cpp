@@ -49,40 +49,10 @@ void round_channel(const Layer& layer, LayerParams& params, std::size_t k, std::
   }
 }
 
-/// Largest and smallest code that a node can put out.
-struct Bounds {
-  int low, high;
-};
-
-std::vector<Bounds> code_bounds(const IntNetwork& network) {
-  std::vector<Bounds> all;
-  for (const IntNode& node : network.nodes) {
-    Bounds bounds{node.low, node.high};
-    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-      const Bounds in = all[static_cast<std::size_t>(node.inputs[i])];
-      if (node.op == IntOp::clamp) {
-        bounds = {std::clamp<int>(in.low, node.low, node.high), std::clamp<int>(in.high, node.low, node.high)};
-      } else if (node.op == IntOp::max_pool || node.op == IntOp::view) {
-        bounds = in;
-      } else if (node.op == IntOp::concat) {
-        bounds = i == 0 ? in : Bounds{std::min(bounds.low, in.low), std::max(bounds.high, in.high)};
-      } else if (node.op == IntOp::average_pool) {
-        bounds = {in.low >= 0 ? 0 : -128, 127};
-      }
-    }
-    if (node.op == IntOp::lookup && !node.table.empty()) {
-      const auto [low, high] = std::minmax_element(node.table.begin(), node.table.end());
-      bounds = {*low, *high};
-    }
-    all.push_back(bounds);
-  }
-  return all;
-}
-
 /// Bounds of the layer's input codes; 0 is among them, because padding is 0.
-Bounds input_bounds(const IntNetwork& network, const Layer& layer) {
+CodeBounds input_bounds(const IntNetwork& network, const Layer& layer) {
   const auto input = static_cast<std::size_t>(network.at(layer.node).inputs.front());
-  const Bounds bounds = code_bounds(network)[input];
+  const CodeBounds bounds = code_bounds(network)[input];
   return {std::min(bounds.low, 0), std::max(bounds.high, 0)};
 }
 
@@ -107,7 +77,7 @@ LayerParams quantise_layer(const IntNetwork& network, const Layer& layer, const 
   for (std::size_t k = 0; k < channels; ++k) {
     round_channel(layer, params, k, taps);
     const auto* weights = layer.weights.data() + k * taps;
-    const bool dead = std::all_of(weights, weights + taps, [](float w) { return w == 0.0f; });
+    const bool dead = layer.constant || std::all_of(weights, weights + taps, [](float w) { return w == 0.0f; });
     const auto multiplier =
         static_cast<float>(static_cast<double>(params.scale[k]) * layer.gain[k] * in_scale / out_scale);
     const double value = layer.shift[k] / out_scale;
@@ -155,7 +125,7 @@ void correct_bias(const IntNetwork& network, const Layer& layer, std::span<const
 }
 
 std::int64_t worst_accumulator(const IntNetwork& network, const Layer& layer, const LayerParams& params) {
-  const Bounds x = input_bounds(network, layer);
+  const CodeBounds x = input_bounds(network, layer);
   const auto taps = static_cast<std::size_t>(layer.filter.taps());
   std::int64_t worst = 0;
   for (std::size_t k = 0; k < params.bias.size(); ++k) {
@@ -172,7 +142,7 @@ std::int64_t worst_accumulator(const IntNetwork& network, const Layer& layer, co
 
 std::int64_t worst_reachable_accumulator(const IntNetwork& network, const Layer& layer, const LayerParams& params) {
   if (!layer.tunable) return worst_accumulator(network, layer, params);
-  const Bounds x = input_bounds(network, layer);
+  const CodeBounds x = input_bounds(network, layer);
   const int low = -(1 << (params.bits - 1)), high = -low - 1;
   const std::int64_t product = std::max(std::max(low * x.low, high * x.high), -std::min(low * x.high, high * x.low));
   std::int64_t worst = 0;

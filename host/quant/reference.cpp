@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "qnudge/quant/reference.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -15,6 +17,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view kMagic = "qnudge-reference-4";
+constexpr const char* kConstantLayers = "constant_layers";  // only there if there are some
 static_assert(std::endian::native == std::endian::little, "binary blobs are little-endian");
 
 template <class T>
@@ -44,14 +47,12 @@ std::vector<std::uint8_t> to_cbor(const Reference& reference) {
   json means = json::array();
   for (const auto& layer : reference.channel_means) means.push_back(to_blob(layer));
   std::vector<std::int32_t> exponents(reference.exponents.begin(), reference.exponents.end());
-  return json::to_cbor(json{{"exponents", to_blob(exponents)},
-                            {"channel_means", means},
-                            {"fitness", to_json(reference.fitness)},
-                            {"gate", to_json(reference.gate)},
-                            {"test", to_json(reference.test)},
-                            {"threshold", to_json(reference.threshold)},
-                            {"targets", to_json(reference.targets)},
-                            {"inputs", reference.inputs}});
+  json content{{"exponents", to_blob(exponents)},       {"channel_means", means},
+               {"fitness", to_json(reference.fitness)}, {"gate", to_json(reference.gate)},
+               {"test", to_json(reference.test)},       {"threshold", to_json(reference.threshold)},
+               {"targets", to_json(reference.targets)}, {"inputs", reference.inputs}};
+  if (!reference.constant_layers.empty()) content[kConstantLayers] = to_blob(reference.constant_layers);
+  return json::to_cbor(content);
 }
 
 /// One level of the file: every key must be read, and no other may be there.
@@ -117,6 +118,14 @@ std::vector<int> exponents_from(const Fields& fields, const std::string& where) 
   return exponents;
 }
 
+std::vector<std::int32_t> constant_layers_from(const Fields& fields, const std::string& where) {
+  std::vector<std::int32_t> layers = fields.blob<std::int32_t>(kConstantLayers);
+  const bool ascending = std::adjacent_find(layers.begin(), layers.end(), std::greater_equal<>{}) == layers.end();
+  require(!layers.empty() && layers.front() >= 0 && ascending, ErrorKind::input,
+          "{}: '{}' is not a list of layers in ascending order", where, kConstantLayers);
+  return layers;
+}
+
 std::string text_from(const Fields& fields, const char* key, const std::string& where) {
   const json& text = fields.at(key);
   require(text.is_string(), ErrorKind::input, "{}: '{}' is not a text", where, key);
@@ -137,9 +146,11 @@ TargetTable targets_from(const json& value, const std::string& where) {
 Reference from_cbor(const std::vector<std::uint8_t>& bytes, const std::string& path) {
   const json content = json::from_cbor(bytes, true, false);
   require(!content.is_discarded(), ErrorKind::input, "{}: the sealed content is not CBOR", path);
-  const Fields fields(content, path, 8);
+  const bool has_constants = content.is_object() && content.contains(kConstantLayers);
+  const Fields fields(content, path, has_constants ? 9 : 8);
   Reference reference;
   reference.exponents = exponents_from(fields, path);
+  if (has_constants) reference.constant_layers = constant_layers_from(fields, path);
   const json& means = fields.at("channel_means");
   require(means.is_array(), ErrorKind::input, "{}: 'channel_means' is not a list", path);
   for (const json& layer : means) reference.channel_means.push_back(fields.blob<double>(layer, "channel_means"));

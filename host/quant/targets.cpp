@@ -16,7 +16,7 @@ namespace {
 std::vector<int> last_layers(const IntNetwork& network) {
   std::vector<int> last;
   for (const IntNode& node : network.nodes) {
-    int own = node.layer;
+    int own = node.layer();
     for (const int in : node.inputs) own = std::max(own, last[static_cast<std::size_t>(in)]);
     last.push_back(own);
   }
@@ -37,17 +37,13 @@ TargetSite target_site(const IntNetwork& network, int layer) {
   const IntNode& from = network.at(node);
   if (readers.size() != 1 || node == network.output || from.low != -128 || from.high != 127) return own;
   const IntNode& sum = network.at(readers.front());
-  if (sum.op != IntOp::add) return own;
+  if (!sum_multipliers(sum)) return own;
   const int shortcut = sum.inputs[sum.inputs[0] == node ? 1 : 0];
   return last_layers(network)[static_cast<std::size_t>(shortcut)] < layer ? TargetSite{readers.front(), shortcut} : own;
 }
 
-int target_source(const IntNetwork& network, const Graph& graph, int layer) {
-  const TargetSite site = target_site(network, layer);
-  if (site.shortcut < 0) return network.at(site.node).linear_source;
-  const int source = network.at(site.node).source;
-  const Node& node = graph.nodes[static_cast<std::size_t>(source)];
-  return node.op == Op::add ? source : node.inputs.front();  // an activation merged into the addition
+int target_source(const IntNetwork& network, int layer) {
+  return network.at(target_site(network, layer).node).linear_source;
 }
 
 std::int64_t rows_per_image(const Shape& out, std::int64_t wanted) {

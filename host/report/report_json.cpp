@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "qnudge/report/anomaly.hpp"
+#include "qnudge/report/graph_usage_json.hpp"
 #include "qnudge/report/run_report.hpp"
 #include "qnudge/report/score_json.hpp"
 #include "qnudge/report/version.hpp"
@@ -26,6 +27,14 @@ nlohmann::ordered_json score_json(const Score& score) {
     json["squared_error"] = detection->squared_error;
   }
   return json;
+}
+
+nlohmann::ordered_json graph_usage_json(const GraphUsage& usage) {
+  return {{"one_launch", usage.one_launch},
+          {"one_by_one", usage.one_by_one},
+          {"nodes", usage.nodes},
+          {"depth", usage.depth},
+          {"reasons", usage.reasons}};
 }
 
 namespace {
@@ -84,6 +93,7 @@ std::string report_json(const RunReport& report) {
   json["activations"] = context.activations;
   json["backend"] = context.backend;
   json["device"] = context.device;
+  if (context.graphs) json["graphs"] = graph_usage_json(*context.graphs);
   json["seed"] = context.seed;
   json["seconds"] = report.seconds;
   json["search_seconds"] = report.search_seconds;
@@ -97,6 +107,7 @@ std::string report_json(const RunReport& report) {
   json["interval"]["method"] = report.series ? kBlockMethod : kPairedMethod;
   json["interval"]["set"] = "test";
   if (report.held_back) json["interval"]["test_held_back"] = to_json(*report.held_back);
+  json["float_at_chance"] = report.float_at_chance;
   json["recovered"] = to_json(report.recovered);
   if (report.held_back) json["recovered_held_back"] = to_json(report.recovered_held_back);
   json["stop_reason"] = report.stop_reason;

@@ -7,6 +7,7 @@
 
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/files.hpp"
+#include "qnudge/quant/onnx_export.hpp"
 
 namespace qnudge {
 namespace fs = std::filesystem;
@@ -108,6 +109,19 @@ FileScore RunFiles::score(const std::string& model, const std::string& set) cons
 bool is_finished_run(const fs::path& folder) {
   std::error_code none;
   return fs::exists(folder / "report.json", none);
+}
+
+FinishedRun read_finished_run(const fs::path& folder) {
+  if (!is_finished_run(folder)) return {};
+  try {
+    RunFiles files = read_run_files(folder, false);
+    const fs::path model = folder / "tuned.onnx";
+    require(is_qdq_onnx(model), ErrorKind::input, "{}: is missing, cut short or no model that qnudge wrote",
+            model.string());
+    return {std::move(files), {}};
+  } catch (const Error& error) {
+    return {std::nullopt, error.what()};
+  }
 }
 
 SensitivityRanking read_sensitivity(const fs::path& folder) {

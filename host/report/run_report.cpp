@@ -165,8 +165,11 @@ RunReport make_run_report(const TuneResult& result, const ReportContext& context
 
   const ModelReport &reference = report.models[0], &nearest = report.models[1];
   const ModelReport &start = report.models[report.models.size() - 2], &tuned = report.models.back();
-  report.recovered = recovered_share(reference.test, nearest.test, start.test, tuned.test);
-  if (held_back) {
+  report.float_at_chance = result.float_at_chance;
+  if (!report.float_at_chance) {
+    report.recovered = recovered_share(reference.test, nearest.test, start.test, tuned.test);
+  }
+  if (held_back && !report.float_at_chance) {
     report.recovered_held_back =
         recovered_share(*reference.held_back, *nearest.held_back, *start.held_back, *tuned.held_back);
   }

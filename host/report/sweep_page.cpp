@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "qnudge/core/error.hpp"
 #include "qnudge/report/format.hpp"
 #include "qnudge/report/pages.hpp"
 #include "qnudge/report/run_report.hpp"
@@ -155,12 +156,18 @@ Json choice(const std::string& label, Json choices) {
 /// Plots of single runs, one at a time.
 void run_details(const SweepResults& sweep, HtmlPage& page) {
   Json curves = Json::array(), changes = Json::array(), sensitivity = Json::array();
-  std::vector<std::string> sentences;
+  std::vector<std::string> sentences, missing;
   std::string title;
   std::size_t done = 0;
   for (const SweepEntry& entry : sweep.entries) {
     if (!entry.run || done++ >= kMostCurves) continue;
-    const RunFiles run = read_run_files(sweep.folder / entry.name);
+    RunFiles run;
+    try {
+      run = read_run_files(sweep.folder / entry.name);
+    } catch (const Error& error) {
+      missing.push_back(fmt::format("Not in these plots: {}.", error.what()));
+      continue;
+    }
     if (!run.curves.empty()) curves.push_back({{"name", sweep.label(entry)}, {"plot", curves_plot(run)}});
     changes.push_back({{"name", sweep.label(entry)}, {"plot", changes_plot(run)}});
     const std::string sentence = curve_unit(run.config).sentence;
@@ -170,6 +177,7 @@ void run_details(const SweepResults& sweep, HtmlPage& page) {
     sensitivity.push_back({{"name", sweep.label(entry)}, {"plot", sensitivity_plot(run.sensitivity)}});
   }
   page.heading("Search, layer by layer");
+  for (const std::string& sentence : missing) page.paragraph(sentence);
   if (done > kMostCurves) {
     page.paragraph(
         fmt::format("Of {} runs the first {} are here; every run's folder has a page of its own.", done, kMostCurves));
@@ -184,7 +192,12 @@ void run_details(const SweepResults& sweep, HtmlPage& page) {
   page.plot("Codes changed by the search", "Share of every layer's codes that the search changed, in per cent.",
             choice("Run", std::move(changes)));
   page.heading("Sensitivity");
-  const SensitivityRanking common = read_sensitivity(sweep.folder);
+  SensitivityRanking common;
+  try {
+    common = read_sensitivity(sweep.folder);
+  } catch (const Error& error) {
+    page.paragraph(fmt::format("Not here: {}.", error.what()));
+  }
   if (sensitivity.empty() && !common.layers.empty()) {
     title = sensitivity_title(common);
     sensitivity.push_back({{"name", sweep.label(sweep.entries.front())}, {"plot", sensitivity_plot(common)}});

@@ -132,9 +132,13 @@ SweepResults read_sweep_results(const fs::path& folder) {
   }
   const std::map<std::string, std::string> errors = earlier_errors(folder / "results.jsonl");
   for (SweepEntry& entry : sweep.entries) {
-    if (is_finished_run(folder / entry.name)) {
-      entry.run = read_run_files(folder / entry.name, false);
+    FinishedRun found = read_finished_run(folder / entry.name);
+    if (found.files) {
+      entry.run = std::move(found.files);
       entry.status = SweepEntry::Status::done;
+    } else if (!found.damage.empty()) {
+      entry.status = SweepEntry::Status::failed;
+      entry.error = found.damage + "; the sweep's command does this run again";
     } else if (const auto error = errors.find(entry.name); error != errors.end()) {
       entry.status = SweepEntry::Status::failed;
       entry.error = error->second;

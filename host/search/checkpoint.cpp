@@ -142,6 +142,11 @@ Checkpoint checkpoint_from(const json& j) {
 
 }  // namespace
 
+bool has_checkpoint(const std::filesystem::path& folder) {
+  std::error_code unknown;
+  return std::filesystem::exists(folder / "checkpoint.bin", unknown);
+}
+
 void save_checkpoint(const Checkpoint& checkpoint, const std::filesystem::path& path) {
   write_file_atomically(path, seal(kMagic, json::to_cbor(to_json(checkpoint))));
 }

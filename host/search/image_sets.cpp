@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
 
+#include "qnudge/core/stop.hpp"
 #include "qnudge/search/setup.hpp"
 #include "sample_reader.hpp"
 
@@ -20,6 +21,7 @@ ImageSet make_image_set(const IntNetwork& network, const Dataset& dataset, const
   const float steps = error_steps_per_unit(network.nodes.front().exponent);
   if (is_series(dataset)) set.originals.reserve(indices.size() * size);
   for (std::size_t i = 0; i < indices.size(); ++i) {
+    stop_point();
     dataset.read(indices[i], sample);
     if (network.half()) {
       quantise_input(network, sample, std::span(set.halves).subspan(i * size, size));
@@ -48,6 +50,7 @@ std::vector<std::int64_t> float_errors(const IntNetwork& network, const Dataset&
     const std::vector<float> found =
         float_pass(count, [&](std::int64_t at, std::int64_t n, std::span<float> out) { all(first + at, n, out); }, {});
     for (std::int64_t i = 0; i < count; ++i) {
+      stop_point();
       all(first + i, 1, sample);
       for (std::size_t k = 0; k < sample.size(); ++k) {
         original[k] = static_cast<std::int16_t>(on_error_grid(sample[k], steps));

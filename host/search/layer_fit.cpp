@@ -7,6 +7,7 @@
 #include <span>
 
 #include "qnudge/core/error.hpp"
+#include "qnudge/core/stop.hpp"
 #include "qnudge/quant/quantise.hpp"
 
 namespace qnudge {
@@ -94,6 +95,7 @@ void LayerFit::choose_codes(int layer, const Form& form, LayerParams& params) {
   options.parents = 1;  // only descends
   std::vector<double> lowest(channels, std::numeric_limits<double>::infinity());
   for (const double factor : scale_factors(config_.search.scales)) {
+    stop_point();
     LayerParams trial = own;
     if (factor != 1) rescale(l, factor, trial);
     session_.set_layer(layer, trial);

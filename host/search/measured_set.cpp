@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "qnudge/core/stop.hpp"
 #include "qnudge/search/setup.hpp"
 
 namespace qnudge {
@@ -28,6 +29,7 @@ Evaluation MeasuredSet::evaluate() const {
   Evaluation total;
   const auto all = static_cast<std::int64_t>(indices_.size());
   for (std::int64_t first = 0; first < all; first += block_) {
+    stop_point();
     const Evaluation part = session_.evaluate(upload(first, std::min(block_, all - first)));
     total.predicted.insert(total.predicted.end(), part.predicted.begin(), part.predicted.end());
     total.correct += part.correct;

@@ -30,6 +30,15 @@ FileDescriptor open_in_place(const fs::path& path, int flags) {
   return std::move(opened.value);
 }
 
+/// `folder`_2, or the first number from there on that is free.
+fs::path free_name(const fs::path& folder) {
+  for (int number = 2;; ++number) {
+    const fs::path name = fmt::format("{}_{}", folder.string(), number);
+    std::error_code unknown;
+    if (!fs::exists(name, unknown)) return name;
+  }
+}
+
 [[noreturn]] void refuse_second_process(const fs::path& folder) {
   fail(ErrorKind::usage, "{}: another process is working in this folder; wait for it or choose another --out",
        folder.string());
@@ -56,11 +65,18 @@ void RunFolder::check(const fs::path& folder, bool resume) {
           "{}: holds no run, so there is nothing to --resume; leave it out to start one, or name the run's folder with "
           "--out",
           folder.string());
-  require(resume || !fs::exists(folder / kCheckpoint, unknown), ErrorKind::usage,
-          "{}: holds a run already; add --resume to go on with it, or choose another --out", folder.string());
+  if (!resume && fs::exists(folder / kCheckpoint, unknown)) refuse_second_run(folder);
   if (!fs::exists(fs::symlink_status(folder / kLock, unknown))) return;
   const FileDescriptor lock = open_in_place(folder / kLock, 0);
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) refuse_second_process(folder);
+}
+
+void RunFolder::refuse_second_run(const fs::path& folder) {
+  fail(
+      ErrorKind::usage,
+      "{}: holds a run already; type the same command with --resume to go on with it (of a finished run that shows the "
+      "result again), or with --out {} for a new one",
+      folder.string(), free_name(folder).string());
 }
 
 void RunFolder::open_history(const HistoryMark& mark) {

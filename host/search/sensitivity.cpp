@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "judgement.hpp"
+#include "qnudge/core/stop.hpp"
 
 namespace qnudge {
 namespace {
@@ -32,6 +33,7 @@ Sensitivity measure_sensitivity(const Config& config, const IntNetwork& network,
 
   Sensitivity result = forward_order(config, network);
   for (Sensitivity::Entry& entry : result.entries) {
+    stop_point();
     const Layer& layer = network.layer(entry.layer);
     Grid grid = grid_of_layer(config.quant, layer);
     grid.bits = config.search.sensitivity_bits;

@@ -81,7 +81,7 @@ void refine_exponents(IntNetwork& network, const Dataset& train, const Indices& 
 }
 
 /// One more pass over the calibration images for what descent, channel and gram fit.
-std::shared_ptr<const TargetValues> compute_targets(const Config& config, const IntNetwork& network, const Graph& graph,
+std::shared_ptr<const TargetValues> compute_targets(const Config& config, const IntNetwork& network,
                                                     const Ranges& ranges, const SampleReader& calibration,
                                                     const FloatPass& float_pass, TargetTable& table) {
   table.images = config.data.calibration;
@@ -91,7 +91,7 @@ std::shared_ptr<const TargetValues> compute_targets(const Config& config, const 
   std::vector<std::vector<std::int32_t>> positions(network.layers.size());
   for (std::size_t l = 0; l < network.layers.size(); ++l) {
     const Shape& out = network.layers[l].out;
-    const int layer = static_cast<int>(l), source = target_source(network, graph, layer);
+    const int layer = static_cast<int>(l), source = target_source(network, layer);
     table.exponents.push_back(target_exponent(static_cast<double>(ranges[static_cast<std::size_t>(source)])));
     positions[l] = draw_positions(config.seed, layer, out, table.images, table.per_image);
     observe.samples.push_back(
@@ -125,6 +125,9 @@ Computed compute_reference(const Config& config, IntNetwork& network, const Grap
   calibrate(network, ranges);
   if (config.quant.activation_range == "mse") refine_exponents(network, train, splits.calibration, float_pass);
   for (const IntNode& node : network.nodes) reference.exponents.push_back(node.exponent);
+  for (std::size_t l = 0; l < network.layers.size(); ++l) {
+    if (network.layers[l].constant) reference.constant_layers.push_back(static_cast<std::int32_t>(l));
+  }
   const Dataset &fitness_data = splits.fitness_from_test ? test : train,
                 &gate_data = splits.gate_from_test ? test : train;
   reference.fitness = float_set(shared, graph.fingerprint, network, fitness_data, splits.fitness, float_pass, true);
@@ -132,8 +135,8 @@ Computed compute_reference(const Config& config, IntNetwork& network, const Grap
   reference.test = float_set(shared, graph.fingerprint, network, test, splits.test, float_pass, false);
   if (!splits.threshold.empty()) reference.threshold = float_set(network, test, splits.threshold, float_pass, false);
   if (with_targets) {
-    computed.targets = compute_targets(config, network, graph, ranges, reader_of(train, splits.calibration), float_pass,
-                                       reference.targets);
+    computed.targets =
+        compute_targets(config, network, ranges, reader_of(train, splits.calibration), float_pass, reference.targets);
   }
   return computed;
 }
@@ -152,7 +155,9 @@ Stored load_stored(const std::filesystem::path& file, const std::string& inputs,
   try {
     Reference reference = load_reference(file);
     if (reference.inputs != inputs || reference.exponents.size() != network.nodes.size() ||
-        reference.channel_means.size() != network.layers.size()) {
+        reference.channel_means.size() != network.layers.size() ||
+        (!reference.constant_layers.empty() &&
+         static_cast<std::size_t>(reference.constant_layers.back()) >= network.layers.size())) {
       stored.unusable = fmt::format("{}: is of another model, other data or other settings", file.string());
       return stored;
     }
@@ -289,6 +294,7 @@ Prepared prepare_network(const Config& config, const Graph& graph, const Dataset
     prepared.reference = std::move(reference);
     prepared.targets = std::move(targets);
     set_exponents(prepared.network, prepared.reference.exponents);
+    for (const int l : prepared.reference.constant_layers) prepared.network.layer(l).constant = true;
     return prepared;
   };
   Stored stored = load_stored(reference_file, inputs, prepared.network);

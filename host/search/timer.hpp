@@ -1,27 +1,35 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <limits>
 #include <mutex>
 #include <thread>
 
+#include "qnudge/core/stop.hpp"
+
 namespace qnudge {
 
-/// Sets `timed_out`, then `stop`, when a run that has used `earlier` seconds before has used `limit` in all; no limit
-/// if 0.
+/// Sets `halt` soon after `stop` is set, and, with `timed_out` before it, when a run that has used `earlier` seconds
+/// before has used `limit` in all; no limit if 0.
 class Timer {
  public:
-  Timer(double limit, double earlier, std::atomic<bool>& timed_out, std::atomic<bool>& stop) {
-    if (limit <= 0) return;
-    const std::chrono::duration<double> left(limit > earlier ? limit - earlier : 0.0);
-    thread_ = std::jthread([this, left, &timed_out, &stop](std::stop_token finished) {
+  Timer(double limit, double earlier, const StopFlag& stop, std::atomic<bool>& timed_out, StopFlag& halt) {
+    using Seconds = std::chrono::duration<double>;
+    const auto begun = std::chrono::steady_clock::now();
+    const Seconds left(limit > 0 ? limit - earlier : std::numeric_limits<double>::infinity());
+    thread_ = std::jthread([this, begun, left, &stop, &timed_out, &halt](std::stop_token finished) {
+      constexpr Seconds kLook(0.02);
       std::unique_lock lock(mutex_);
-      wake_.wait_for(lock, finished, left, [] { return false; });
-      if (finished.stop_requested()) return;
-      timed_out = true;
-      stop = true;
+      while (!finished.stop_requested() && !halt) {
+        const Seconds remaining = left - (std::chrono::steady_clock::now() - begun);
+        if (remaining <= Seconds(0)) timed_out = true;
+        if (stop || timed_out) halt = true;
+        wake_.wait_for(lock, finished, std::min(kLook, remaining), [] { return false; });
+      }
     });
   }
 

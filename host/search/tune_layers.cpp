@@ -6,6 +6,7 @@
 #include "judgement.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/quant/residual.hpp"
+#include "qnudge/search/chance.hpp"
 #include "sensitivity.hpp"
 #include "timer.hpp"
 #include "tune_run.hpp"
@@ -33,7 +34,7 @@ class LayerWatch {
 
 void TuneRun::search() {
   observer_.stage("search");
-  const Timer deadline(config().stop.seconds, earlier_seconds_, timed_out_, *request_.stop);
+  const Timer deadline(config().stop.seconds, earlier_seconds_, *request_.stop, timed_out_, halt_);
   search_begun_ = Clock::now();
   const int count = static_cast<int>(state_.order.entries.size());
   while (state_.stop_reason.empty()) {
@@ -95,30 +96,48 @@ void TuneRun::search_layer(int position) {
   const Sensitivity::Entry entry = state_.order.entries[static_cast<std::size_t>(position)];
   const int count = static_cast<int>(state_.order.entries.size());
   if (budget() && !state_.population) quantise_for_budget(entry.layer);
+  const LayerParams before = state_.params[static_cast<std::size_t>(entry.layer)];
 
-  if (const std::unique_ptr<LayerSearch> search = open_search(entry.layer)) {
-    begin(entry, position, *search);
-    const auto generations = static_cast<std::int32_t>(config().search.generations);
-    LayerWatch watch(observer_);
-    observer_.layer_started(position, count, entry.name, generations, search->mailbox());
-    write_progress("search");
-    evolve_layer(
-        *search, {generations, static_cast<std::int32_t>(config().checkpoint_generations)}, *request_.stop,
-        [&](const auto& records) { record(entry, position, records); }, [&] { save(search.get()); });
-    if (interrupted()) {
-      save(search.get());
-      leave_interrupted();
-    }
-    const LayerResult outcome = adopt(entry, *search);
-    watch.finished();
-    observer_.layer_finished(position, count, entry.name, outcome.start_fitness, outcome.best_fitness);
-    state_.results.push_back(outcome);
-  } else {
+  const std::unique_ptr<LayerSearch> search = open_search(entry.layer);
+  if (!search) {
     state_.results.push_back(untouched(entry));
+    return take(entry, nullptr, before);
   }
+  begin(entry, position, *search);
+  const auto generations = static_cast<std::int32_t>(config().search.generations);
+  LayerWatch watch(observer_);
+  observer_.layer_started(position, count, entry.name, generations, search->mailbox());
+  write_progress("search");
+  evolve_layer(
+      *search, {generations, static_cast<std::int32_t>(config().checkpoint_generations)}, halt_,
+      [&](const auto& records) { record(entry, position, records); }, [&] { save(search.get()); });
+  if (interrupted()) {
+    save(search.get());
+    leave_interrupted();
+  }
+  const LayerResult outcome = adopt(entry, *search);
+  watch.finished();
+  observer_.layer_finished(position, count, entry.name, outcome.start_fitness, outcome.best_fitness);
+  state_.results.push_back(outcome);
+  take(entry, search.get(), before);
+}
+
+/// The layer is done, unless the run is asked to stop while the stop rule is looked at: then its search is saved as it
+/// ended, and only the rule is still to do.
+void TuneRun::take(const Sensitivity::Entry& entry, const LayerSearch* search, const LayerParams& before) {
   state_.population.reset();
   ++state_.position;
-  if (!timed_out_ && stop_rule_met(entry.layer)) state_.stop_reason = config().stop.rule;
+  if (timed_out_) return;
+  try {
+    if (stop_rule_met(entry.layer)) state_.stop_reason = config().stop.rule;
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::interrupted) throw;
+    --state_.position;
+    state_.results.pop_back();
+    state_.params[static_cast<std::size_t>(entry.layer)] = before;
+    if (search != nullptr) save(search);
+    throw;
+  }
 }
 
 LayerResult TuneRun::untouched(const Sensitivity::Entry& entry) const {
@@ -154,7 +173,11 @@ bool TuneRun::stop_rule_met(int layer) {
   if (config().stop.rule == "none") return false;
   const Evaluation found = session_->evaluate(gate_);
   const double drop = drop_against(prepared_.reference.gate, found, gate_->count());
-  if (config().stop.rule == "recovered") return drop <= config().stop.tolerance;
+  if (config().stop.rule == "recovered") {
+    const bool nothing =
+        !is_series(gate_data()) && at_chance(prepared_.reference.gate.correct, gate_->count(), gate_data().classes());
+    return !nothing && drop <= config().stop.tolerance;  // what guesses is not to be recovered
+  }
   if (drop <= config().stop.tolerance) return false;
   const Layer& description = prepared_.network.layer(layer);
   state_.params[static_cast<std::size_t>(layer)] = rest_layer(prepared_.network, config().quant, description);

@@ -4,14 +4,20 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "calibration_notes.hpp"
 #include "judgement.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/files.hpp"
 #include "qnudge/quant/onnx_export.hpp"
+#include "qnudge/search/chance.hpp"
+#include "sample_reader.hpp"
 #include "sensitivity.hpp"
+#include "shared_scales.hpp"
 
 namespace qnudge {
 namespace {
+
+constexpr const char* kReferenceFile = "reference.bin";
 
 /// Indices into the training files, or the test files where the key says so, for tools that are to see the same images.
 std::string splits_json(const Splits& splits) {
@@ -45,14 +51,24 @@ void TuneRun::note(const std::string& sentence) {
 
 void TuneRun::open_folder() {
   const bool has_checkpoint = std::filesystem::exists(folder_.checkpoint());
-  require(request_.resume || !has_checkpoint, ErrorKind::usage,
-          "{}: holds a run already; add --resume to go on with it, or choose another --out", request_.folder.string());
+  if (!request_.resume && has_checkpoint) RunFolder::refuse_second_run(request_.folder);
   resumed_ = request_.resume && has_checkpoint;
   if (resumed_) {
     state_ = load_checkpoint(folder_.checkpoint());
     earlier_seconds_ = state_.seconds;
     earlier_search_seconds_ = state_.search_seconds;
   }
+}
+
+void TuneRun::open_session() {
+  IntNetwork& network = prepared_.network;
+  const std::vector<LayerParams> nearest = nearest_params(network, config().quant);
+  for (std::size_t l = 0; l < nearest.size(); ++l) network.layers[l].params = nearest[l];
+  if (const auto reason = request_.backend->reject(network)) fail(ErrorKind::device, "{}", *reason);
+  session_ = request_.backend->open(network);
+  const ImageSet calibration = make_image_set(network, *request_.train, prepared_.splits.calibration, nullptr);
+  for (const std::string& text : calibration_notes(network, calibration, is_series(*request_.train))) note(text);
+  calibration_ = session_->upload(calibration);
 }
 
 void TuneRun::prepare() {
@@ -63,8 +79,9 @@ void TuneRun::prepare() {
   if (resumed_) require_same_run(state_.identity, identity, folder_.checkpoint());  // before reference.bin is replaced
   observer_.stage("reference");
   prepared_ = prepare_network(config(), *request_.graph, *request_.train, *request_.test, request_.float_pass,
-                              folder_.file("reference.bin"), request_.shared);
+                              folder_.file(kReferenceFile), request_.shared);
   if (!prepared_.note.empty()) note(prepared_.note);
+  open_session();
   const Reference& reference = prepared_.reference;
   identity.reference = reference.fingerprint();
   if (resumed_) require_same_run(state_.identity, identity, folder_.checkpoint());
@@ -72,21 +89,31 @@ void TuneRun::prepare() {
   write_file_atomically(folder_.file("config.resolved.json"), resolved_json(config()));
   write_file_atomically(folder_.file("splits.json"), splits_json(prepared_.splits));
 
-  IntNetwork& network = prepared_.network;
-  const std::vector<LayerParams> nearest = nearest_params(network, config().quant);
-  for (std::size_t l = 0; l < nearest.size(); ++l) network.layers[l].params = nearest[l];
-  if (const auto reason = request_.backend->reject(network)) fail(ErrorKind::device, "{}", *reason);
-  session_ = request_.backend->open(network);
-
+  const IntNetwork& network = prepared_.network;
   const Splits& splits = prepared_.splits;
-  calibration_ = session_->upload(make_image_set(network, *request_.train, splits.calibration, nullptr));
   fitness_ = session_->upload(make_image_set(network, fitness_data(), splits.fitness, &reference.fitness));
   gate_ = session_->upload(make_image_set(network, gate_data(), splits.gate, &reference.gate));
   test_.emplace(network, *session_, *request_.test, splits.test);
   if (!splits.threshold.empty()) threshold_.emplace(network, *session_, *request_.test, splits.threshold);
   folder_.open_history(state_.history);
+  check_reference();
   if (prepared_.targets) {
     fit_.emplace(config(), prepared_, *session_, calibration_, [this](const std::string& text) { note(text); });
+  }
+}
+
+void TuneRun::check_reference() {
+  const Reference& reference = prepared_.reference;
+  const std::int64_t classes = request_.test->classes();
+  const auto n = static_cast<std::int64_t>(prepared_.splits.test.size());
+  result_.float_at_chance = !is_series(*request_.test) && at_chance(reference.test.correct, n, classes);
+  if (result_.float_at_chance) note(chance_text(reference.test.correct, n, classes, "test images"));
+  constexpr std::int64_t kSamples = 64;
+  const Indices& calibration = prepared_.splits.calibration;
+  const std::int64_t count = std::min(kSamples, static_cast<std::int64_t>(calibration.size()));
+  for (const std::string& sentence :
+       lost_in_concat(prepared_.network, count, reader_of(*request_.train, calibration), request_.float_pass)) {
+    note(sentence);
   }
 }
 
@@ -114,6 +141,11 @@ void TuneRun::check_ranges(const std::vector<LayerParams>& params) {
   }
 }
 
+/// Correcting biases runs the network once per layer; who asks for rounding alone is not to wait for it.
+bool TuneRun::wants_bias() const {
+  return config().search.strategy != "none" || config().search.start != "nearest";
+}
+
 StartPoint TuneRun::make_start() {
   const IntNetwork& network = prepared_.network;
   const std::string& start = config().search.start;
@@ -130,9 +162,11 @@ StartPoint TuneRun::make_start() {
     point.start = measure(point.params, Clock::now());
   } else {
     std::vector<LayerParams> corrected = params;
-    const Clock::time_point begun = Clock::now();
-    correct_biases(network, prepared_.reference, *session_, calibration_, corrected);
-    point.bias = measure(corrected, begun);
+    if (wants_bias()) {
+      const Clock::time_point begun = Clock::now();
+      correct_biases(network, prepared_.reference, *session_, calibration_, corrected);
+      point.bias = measure(corrected, begun);
+    }
     if (start == "descent") {
       const Clock::time_point descent = Clock::now();
       apply(params);
@@ -169,7 +203,7 @@ std::string TuneRun::start_key() const {
   Config relevant = config();  // a key that is not named here counts
   const SearchConfig none;
   SearchConfig& search = relevant.search;
-  search.strategy = none.strategy;
+  search.strategy = wants_bias() ? none.strategy : search.strategy;
   search.order = none.order;
   search.fitness = none.fitness;
   search.mutation = none.mutation;
@@ -216,8 +250,17 @@ void TuneRun::rank() {
 }
 
 Sensitivity TuneRun::analyse() {
+  const bool writes = !has_checkpoint(request_.folder);
+  observer_.stage("reference");
+  prepared_ = prepare_network(config(), *request_.graph, *request_.train, *request_.test, request_.float_pass,
+                              writes ? folder_.file(kReferenceFile) : std::filesystem::path());
+  open_session();
+  check_reference();
   observer_.stage("sensitivity");
   const Sensitivity order = measure_sensitivity(config(), prepared_.network, *session_, calibration_);
+  if (!writes) return order;
+  write_file_atomically(folder_.file("config.resolved.json"), resolved_json(config()));
+  write_file_atomically(folder_.file("splits.json"), splits_json(prepared_.splits));
   write_file_atomically(folder_.file("sensitivity.json"),
                         sensitivity_json(order, config().search.sensitivity_bits, rest_bits(config().quant)));
   return order;
@@ -241,7 +284,11 @@ void TuneRun::write_progress(const std::string& stage) {
   write_file_atomically(folder_.file("progress.json"), progress.dump(2) + "\n");
 }
 
-void TuneRun::leave_interrupted() {
+void TuneRun::leave_interrupted() const {
+  const bool has_checkpoint = std::filesystem::exists(folder_.checkpoint());
+  require(has_checkpoint, ErrorKind::interrupted, "interrupted before the search; {}, the same command begins it anew",
+          std::filesystem::exists(folder_.file(kReferenceFile)) ? "but for the float reference nothing is saved"
+                                                                : "nothing is saved yet");
   fail(ErrorKind::interrupted, "interrupted after {} of {} layers{}; everything is saved, go on with --resume --out {}",
        state_.position, state_.order.entries.size(),
        state_.population ? fmt::format(" and {} generations", state_.population->generation) : "",

@@ -26,16 +26,22 @@ class TuneRun {
   void search();         ///< all layers, with checkpoints
   TuneResult finish();   ///< gate, test, tuned.onnx
 
-  Sensitivity analyse();  ///< instead of the last four: only the ranking, no checkpoint
+  Sensitivity analyse();  ///< instead of all these: only the ranking, no checkpoint; a run in the folder stays as it is
+
+  /// Throws Error(kind interrupted) that says what of the run is kept.
+  [[noreturn]] void leave_interrupted() const;
 
  private:
   const Config& config() const { return request_.config; }
   const Dataset& fitness_data() const { return prepared_.splits.fitness_from_test ? *request_.test : *request_.train; }
   const Dataset& gate_data() const { return prepared_.splits.gate_from_test ? *request_.test : *request_.train; }
   bool budget() const { return config().stop.rule == "budget"; }
-  bool interrupted() const { return *request_.stop && !timed_out_; }
+  bool interrupted() const { return *request_.stop; }
 
   void open_folder();
+  void open_session();     ///< with the calibration images
+  void check_reference();  ///< notes what makes the float model or its scales useless
+  bool wants_bias() const;
   StartPoint make_start();        ///< nearest, bias, start
   std::string start_key() const;  ///< fingerprint of all that decides it
   Sensitivity measure_order();    ///< by sensitivity
@@ -47,6 +53,7 @@ class TuneRun {
   ModelScores measure(const std::vector<LayerParams>& params, Clock::time_point begun);
   void quantise_for_budget(int layer);
   void search_layer(int position);
+  void take(const Sensitivity::Entry& entry, const LayerSearch* search, const LayerParams& before);
   std::unique_ptr<LayerSearch> open_search(int layer);  ///< none where the strategy cannot work on the layer
   std::int64_t images_per_evaluation() const;           ///< 0: candidates are not evaluated on images
   void begin(const Sensitivity::Entry& entry, int position, LayerSearch& search);
@@ -56,7 +63,6 @@ class TuneRun {
   void record(const Sensitivity::Entry& entry, int position, const std::vector<GenerationRecord>& records);
   void save(const LayerSearch* running);
   void write_progress(const std::string& stage);
-  [[noreturn]] void leave_interrupted();
   void note(const std::string& sentence);
   double seconds() const;
   double search_seconds() const;
@@ -73,6 +79,7 @@ class TuneRun {
   bool resumed_ = false;
   TuneResult result_;
   std::atomic<bool> timed_out_{false};
+  StopFlag halt_{false};                // asked to stop, or timed out
   std::optional<LayerFit> fit_;         // where the run has targets
   std::optional<LayerFit::Form> form_;  // strategy "gram": of the layer under search
   const Clock::time_point begun_ = Clock::now();

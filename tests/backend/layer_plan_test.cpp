@@ -14,23 +14,22 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-IntNode node(IntOp op, std::vector<int> inputs, int layer = -1) {
+IntNode node(IntPrimitive what, std::vector<int> inputs) {
   IntNode n;
-  n.op = op;
+  n.what = std::move(what);
   n.inputs = std::move(inputs);
-  n.layer = layer;
   return n;
 }
 
 /// 0 input, 1 conv A, 2 conv B(1), 3 downsample conv C(1), 4 add(2, 3), 5 conv D(4), 6 add(5, 4), 7 view, 8 conv E.
 IntNetwork residual_network() {
   IntNetwork n;
-  n.nodes = {node(IntOp::input, {}),    node(IntOp::conv, {0}, 0), node(IntOp::conv, {1}, 1),
-             node(IntOp::conv, {1}, 2), node(IntOp::add, {2, 3}),  node(IntOp::conv, {4}, 3),
-             node(IntOp::add, {5, 4}),  node(IntOp::view, {6}),    node(IntOp::conv, {7}, 4)};
+  n.nodes = {node(IntInput{}, {}),       node(IntLayer{0}, {0}),     node(IntLayer{1}, {1}),
+             node(IntLayer{2}, {1}),     node(IntCombine{}, {2, 3}), node(IntLayer{3}, {4}),
+             node(IntCombine{}, {5, 4}), node(IntMove{}, {6}),       node(IntLayer{4}, {7})};
   n.layers.resize(5);
   for (int i = 0; i < 9; ++i) {
-    if (n.at(i).layer >= 0) n.layer(n.at(i).layer).node = i;
+    if (n.at(i).layer() >= 0) n.layer(n.at(i).layer()).node = i;
   }
   n.output = 8;
   return n;

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -56,13 +57,39 @@ TEST(Tune, WritesTheRunFolderAndShowsTheTable) {
   EXPECT_EQ(report["results"]["tuned"]["test"]["n"], 60);
 }
 
+/// Every file of a folder with its bytes and the time it was written.
+std::map<std::string, std::pair<std::string, std::filesystem::file_time_type>> everything_in(
+    const std::filesystem::path& folder) {
+  std::map<std::string, std::pair<std::string, std::filesystem::file_time_type>> all;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    all[entry.path().filename()] = {contents(entry.path()), entry.last_write_time()};
+  }
+  return all;
+}
+
+TEST(Sensitivity, WorksBesideARunAndLeavesItAsItIs) {
+  const DiskProblem disk;
+  ASSERT_EQ(run({"tune", disk.config(), "--quiet"}).code, 0);
+  const auto before = everything_in(disk / "run");
+  const Said same = run({"sensitivity", disk.config(), "--json", "--quiet"});
+  EXPECT_EQ(same.code, 0) << same.err;
+  EXPECT_EQ(same.out, contents(disk / "run" / "sensitivity.json")) << "the run's own ranking";
+  const Said other = run({"sensitivity", disk.config(), "--set", "search.sensitivity_bits=3"});
+  EXPECT_EQ(other.code, 0) << other.err;
+  EXPECT_THAT(other.out, HasSubstr("One layer alone at 3 bits"));
+  EXPECT_THAT(other.out, HasSubstr("not written: " + disk.path("run") + " holds a run, which stays as it is"));
+  EXPECT_TRUE(everything_in(disk / "run") == before);
+  EXPECT_EQ(run({"tune", disk.config(), "--quiet", "--resume"}).code, 0);
+}
+
 TEST(Tune, RefusesToOverwriteARunAndResumesIt) {
   const DiskProblem disk;
   ASSERT_EQ(run({"tune", disk.config(), "--quiet"}).code, 0);
   const std::string tuned = contents(disk / "run" / "tuned.onnx");
   const Said again = run({"tune", disk.config()});
   EXPECT_EQ(again.code, 2);
-  EXPECT_THAT(again.err, HasSubstr("--resume"));
+  EXPECT_THAT(again.err, HasSubstr("with --resume to go on"));
+  EXPECT_THAT(again.err, HasSubstr("with --out " + disk.path("run_2") + " for a new one"));
   EXPECT_EQ(run({"tune", disk.config(), "--resume"}).code, 0);
   EXPECT_EQ(contents(disk / "run" / "tuned.onnx"), tuned);
   const Said other = run({"tune", disk.config(), "--resume", "--set", "seed=2"});
@@ -322,6 +349,17 @@ TEST(Devices, NamesTheProcessorAndTheSelfTest) {
   EXPECT_THAT(run({"devices"}).out, HasSubstr("oneDNN"));
 }
 
+TEST(Devices, TriesGraphsOrSaysWhyNot) {
+  const json cuda = json_of(run({"devices", "--json"}))["cuda"];
+  const Said tried = run({"devices", "--try", "--json"});
+  if (cuda["usable"].get<bool>()) {
+    EXPECT_FALSE(json::parse(tried.out)["graphs"].empty());
+    return;
+  }
+  EXPECT_EQ(tried.code, 4);
+  EXPECT_THAT(tried.err, HasSubstr(cuda["problem"].get<std::string>()));
+}
+
 TEST(Bench, MeasuresEveryLayer) {
   const DiskProblem disk;
   const json result =
@@ -332,6 +370,7 @@ TEST(Bench, MeasuresEveryLayer) {
   EXPECT_GT(result["one_thread_candidate_images_per_second"], 0);
   EXPECT_GE(result["mutation_share"], 0);
   EXPECT_LE(result["mutation_share"], 1);
+  EXPECT_FALSE(result.contains("graphs")) << "the host knows none";
   const json varied = json_of(run({"bench", "tuning", disk.config(), "--layers", "fc", "--generations", "1",
                                    "--repeats", "1", "--vary", "search.offspring=1,3", "--json"}))["varied"];
   ASSERT_EQ(varied.size(), 2u);

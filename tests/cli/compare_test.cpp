@@ -19,8 +19,8 @@ class Compare : public testing::Test {
  protected:
   Compare() {
     network_.nodes.resize(2);
-    network_.nodes[0] = {.op = IntOp::input, .name = "input", .shape = {1, 2, 3}};
-    network_.nodes[1] = {.op = IntOp::conv, .name = "fc", .inputs = {0}, .shape = {1, 1, 2}};
+    network_.nodes[0] = {.name = "input", .shape = {1, 2, 3}};
+    network_.nodes[1] = {.what = IntLayer{}, .name = "fc", .inputs = {0}, .shape = {1, 1, 2}};
     network_.output = 1;
     const float values[4] = {0.5f, -1.0f, 2.0f, 3.0f};
     tensors_ = {std::vector<std::uint8_t>(12, 7), std::vector<std::uint8_t>(sizeof values)};

@@ -45,22 +45,20 @@ inline Graph small_graph() {
   Graph graph;
   graph.input_name = "image";
   graph.output_name = "logits";
-  graph.nodes.resize(6);
-  std::vector<Node>& n = graph.nodes;
-  n[0].op = Op::input, n[0].name = "image", n[0].shape = {6, 6, 1};
-  n[1].op = Op::conv, n[1].name = "conv", n[1].inputs = {0}, n[1].shape = {6, 6, 4};
-  n[1].filter = {.k = 4, .r = 3, .s = 3, .c = 1};
-  n[1].conv.window = {.r = 3, .s = 3, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1};
-  n[2].op = Op::relu, n[2].name = "relu", n[2].inputs = {1}, n[2].shape = {6, 6, 4};
-  n[3].op = Op::average_pool, n[3].name = "pool", n[3].inputs = {2}, n[3].shape = {1, 1, 4};
-  n[3].pool = {.r = 6, .s = 6};
-  n[4].op = Op::flatten, n[4].name = "flatten", n[4].inputs = {3}, n[4].shape = {1, 1, 4};
-  n[5].op = Op::gemm, n[5].name = "fc", n[5].inputs = {4}, n[5].shape = {1, 1, 3};
-  n[5].filter = {.k = 3, .r = 1, .s = 1, .c = 4};
-  for (const std::size_t i : {std::size_t{1}, std::size_t{5}}) {
-    fill(n[i].weights, n[i].filter.size());
-    fill(n[i].bias, n[i].filter.k);
+  FloatLayer conv, fc{.gemm = true};
+  conv.filter = {.k = 4, .r = 3, .s = 3, .c = 1};
+  conv.conv.window = {.r = 3, .s = 3, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1};
+  fc.filter = {.k = 3, .r = 1, .s = 1, .c = 4};
+  for (FloatLayer* const layer : {&conv, &fc}) {
+    fill(layer->weights, layer->filter.size());
+    fill(layer->bias, layer->filter.k);
   }
+  graph.nodes = {{FloatInput{}, "image", {}, {6, 6, 1}},
+                 {conv, "conv", {0}, {6, 6, 4}},
+                 {relu_table(), "relu", {1}, {6, 6, 4}},
+                 {FloatWindow{WindowKind::average, {.r = 6, .s = 6}}, "pool", {2}, {1, 1, 4}},
+                 {FloatMove{}, "flatten", {3}, {1, 1, 4}},
+                 {fc, "fc", {4}, {1, 1, 3}}};
   graph.output = 5;
   return graph;
 }

@@ -62,7 +62,7 @@ TEST_P(RandomNetworks, EveryTensorEqualsTheOracle) {
       const Tensors found = all_tensors(*backend, network, images);
       for (const auto& [node, bytes] : expected) {
         ASSERT_EQ(found.at(node), bytes) << backend->name() << ", seed " << seed << ", node " << node << " ("
-                                         << to_string(network.at(node).op) << ")";
+                                         << kind_of(network.at(node)) << ")";
       }
     }
   }

@@ -17,6 +17,8 @@
 namespace qnudge {
 namespace {
 
+using test::relu_table;
+
 /// Samples drawn once, kept as floats [count, H, W, C].
 struct Samples {
   std::int64_t count = 0, size = 0;
@@ -97,35 +99,31 @@ INSTANTIATE_TEST_SUITE_P(, RandomFloatNetworks, testing::Range(0, 4));
 /// input -> conv 3x3 -> batch norm -> relu -> {conv 1x1, max pool same} -> concat -> average pool -> gemm
 Graph small_graph() {
   Graph g;
-  const auto add = [&g](Op op, std::vector<int> inputs, Shape shape) -> Node& {
-    Node node;
-    node.op = op;
-    node.name = std::string(to_string(op)) + std::to_string(g.nodes.size());
-    node.inputs = std::move(inputs);
-    node.shape = shape;
-    return g.nodes.emplace_back(std::move(node));
+  const auto add = [&g](FloatPrimitive what, std::vector<int> inputs, Shape shape) {
+    Node& node = g.nodes.emplace_back(Node{std::move(what), {}, std::move(inputs), shape});
+    node.name = std::string(kind_of(node)) + std::to_string(g.nodes.size());
   };
-  const auto weigh = [](Node& node, FilterShape filter) {
-    node.filter = filter;
+  const auto weighed = [](FilterShape filter, bool gemm = false) {
+    FloatLayer node{.filter = filter, .gemm = gemm};
     for (std::int64_t i = 0; i < filter.size(); ++i) node.weights.push_back(static_cast<float>(i * 7 % 11 - 5) / 8.0f);
     for (std::int64_t k = 0; k < filter.k; ++k) node.bias.push_back(static_cast<float>(k % 3) / 4.0f);
     node.conv.window.r = filter.r;
     node.conv.window.s = filter.s;
+    return node;
   };
-  add(Op::input, {}, {6, 5, 3});
-  Node& conv = add(Op::conv, {0}, {6, 5, 4});
-  weigh(conv, {4, 3, 3, 3});
+  add(FloatInput{}, {}, {6, 5, 3});
+  FloatLayer conv = weighed({4, 3, 3, 3});
   conv.conv.window.pad_top = conv.conv.window.pad_left = conv.conv.window.pad_bottom = conv.conv.window.pad_right = 1;
-  Node& norm = add(Op::batch_norm, {1}, {6, 5, 4});
-  norm.scale = {1.5f, -0.5f, 0.25f, 2.0f};
-  norm.shift = {0.125f, 0.25f, -0.5f, 0.0f};
-  add(Op::relu, {2}, {6, 5, 4});
-  weigh(add(Op::conv, {3}, {6, 5, 2}), {2, 1, 1, 4});
-  add(Op::max_pool, {3}, {6, 5, 4}).pool = {
-      .r = 3, .s = 3, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1};
-  add(Op::concat, {4, 5}, {6, 5, 6});
-  add(Op::average_pool, {6}, {3, 2, 6}).pool = {.r = 2, .s = 2, .stride_h = 2, .stride_w = 2};
-  weigh(add(Op::gemm, {7}, {1, 1, 7}), {7, 3, 2, 6});
+  add(conv, {0}, {6, 5, 4});
+  add(FloatBatchNorm{{1.5f, -0.5f, 0.25f, 2.0f}, {0.125f, 0.25f, -0.5f, 0.0f}}, {1}, {6, 5, 4});
+  add(relu_table(), {2}, {6, 5, 4});
+  add(weighed({2, 1, 1, 4}), {3}, {6, 5, 2});
+  const Window same{.r = 3, .s = 3, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1};
+  add(FloatWindow{WindowKind::max, same}, {3}, {6, 5, 4});
+  const Shape parts[] = {{6, 5, 2}, {6, 5, 4}};
+  add(FloatMove{joined_channels(parts)}, {4, 5}, {6, 5, 6});
+  add(FloatWindow{WindowKind::average, {.r = 2, .s = 2, .stride_h = 2, .stride_w = 2}}, {6}, {3, 2, 6});
+  add(weighed({7, 3, 2, 6}, true), {7}, {1, 1, 7});
   g.output = 8;
   return g;
 }

@@ -54,6 +54,16 @@ TEST(Diagnosis, WarnsWhereCudnnCannotCompile) {
   EXPECT_THAT(status_warning(status), IsEmpty());
 }
 
+TEST(Diagnosis, ADriversLogIsOneSentenceThatDoesNotChangeWithTheTime) {
+  EXPECT_EQ(log_sentence(""), "");
+  EXPECT_EQ(log_sentence("[22:21:32.099][25642][CUDA][E] Conditional nodes do not support EVENT_WAIT nodes\n"
+                         "[22:21:32.100][25642][CUDA][E] Returning 1 (CUDA_ERROR_INVALID_VALUE)\n"
+                         "[22:21:33.000][25642][CUDA][E] Returning 1 (CUDA_ERROR_INVALID_VALUE)\n\n"),
+            ": [CUDA][E] Conditional nodes do not support EVENT_WAIT nodes [CUDA][E] Returning 1 "
+            "(CUDA_ERROR_INVALID_VALUE)");
+  EXPECT_EQ(log_sentence("no time at all"), ": no time at all");
+}
+
 TEST(Diagnosis, RefusesOldDevices) {
   EXPECT_EQ(status_problem(cudaSuccess, {.driver = 13000, .runtime = 13000, .devices = {device(7, 5)}}),
             "Some GPU: compute capability 7.5; qnudge needs 8.0 (Ampere) or newer");

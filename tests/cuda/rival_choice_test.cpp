@@ -29,11 +29,13 @@ class FakeTrial : public RivalTrial {
     require(!dead_ && rivals_[i].kind != Kind::does_not_run, ErrorKind::device, "cuDNN refuses to run a convolution");
     return rivals_[i].kind != Kind::different;
   }
-  float milliseconds(std::size_t i) override {
+  float milliseconds(std::size_t i, int launches) override {
     require(rivals_[i].kind != Kind::fails_when_timed, ErrorKind::device, "cuDNN refuses to run a convolution");
+    batches.push_back({i, launches});
     return rivals_[i].time;
   }
   void check_device() override { require(!dead_, ErrorKind::device, "the device stopped"); }
+  std::vector<std::pair<std::size_t, int>> batches;  ///< rival and launches of each
 
  private:
   const std::vector<Rival> rivals_;
@@ -52,6 +54,36 @@ TEST(RivalChoice, TakesTheFastestAndTheFirstOfEquals) {
   EXPECT_EQ(fastest({{Kind::good, 3}, {Kind::good, 1}, {Kind::good, 1}, {Kind::good, 2}}), 1u);
   EXPECT_EQ(fastest({{Kind::good, 0}}), 0u);
   EXPECT_EQ(fastest({}), std::nullopt);
+}
+
+/// Times of successive batches.
+class Batches : public RivalTrial {
+ public:
+  explicit Batches(std::vector<float> times) : times_(std::move(times)) {}
+  bool equal(std::size_t) override { return true; }
+  float milliseconds(std::size_t, int) override { return times_.at(taken++); }
+  void check_device() override {}
+  std::size_t taken = 0;
+
+ private:
+  const std::vector<float> times_;
+};
+
+TEST(RivalChoice, TakesTheMedianOfBatches) {
+  Batches disturbed({9, 2, 3, 100, 1});
+  EXPECT_EQ(median_milliseconds(0, disturbed, std::nullopt), 3);
+  EXPECT_EQ(disturbed.taken, 5u);
+  Batches slow({2.5f, 1, 1, 1, 1});
+  EXPECT_EQ(median_milliseconds(0, slow, 1.0f), 2.5f) << "more than twice the best one's time";
+  EXPECT_EQ(slow.taken, 1u);
+  Batches even({2, 1, 1, 1, 1});
+  EXPECT_EQ(median_milliseconds(0, even, 1.0f), 1);
+  FakeTrial trial({{Kind::good, 1}, {Kind::good, 3}});
+  const std::vector<std::string> names(2, "a rival");
+  const std::vector<std::size_t> both = {0, 1};
+  EXPECT_EQ(fastest_rival("a task", names, both, trial), 0u);
+  ASSERT_EQ(trial.batches.size(), 6u) << "five of the first, one of the slow one";
+  for (const auto& [rival, launches] : trial.batches) EXPECT_GE(launches, 10);
 }
 
 TEST(RivalChoice, PassesOverThoseThatDifferOrCannotBeRun) {

@@ -77,7 +77,7 @@ TEST(Pack, RefusesOddAddressesAndExtents) {
   EXPECT_FALSE((AddCodes{a.data(1), a.data(), y.data(), 1, 1, -128, 127}.packable(32)));
   EXPECT_FALSE((ClampCodes{a.data(), y.data(8), -128, 127}.packable(32)));
   EXPECT_FALSE((AddSharedCodes{a.data(), a.data(), y.data(), 1, 1, 4, 8, -128, 127}.packable(32)));
-  EXPECT_FALSE((MaxPoolCodes{a.data(), y.data(), {2, 2, 8}, {1, 1, 8}, {.r = 2, .s = 2}}.packable(16)));
+  EXPECT_FALSE((MaxPoolCodes{a.data(), y.data(), {2, 2, 8}, Shape{1, 1, 8}, {.r = 2, .s = 2}}.packable(16)));
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "qnudge/core/error.hpp"
 #include "qnudge/model/onnx_import.hpp"
 #include "support/onnx_builder.hpp"
+#include "support/primitives.hpp"
 
 namespace qnudge::test {
 

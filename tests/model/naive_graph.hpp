@@ -5,9 +5,11 @@
 #include <cmath>
 #include <cstddef>
 #include <limits>
+#include <string>
 #include <vector>
 
 #include "qnudge/model/graph.hpp"
+#include "support/primitives.hpp"
 
 namespace qnudge::test {
 
@@ -21,7 +23,7 @@ class NaiveGraph {
   Tensor run(const Tensor& input) const {
     std::vector<Tensor> values;
     for (const Node& node : graph_.nodes) {
-      values.push_back(node.op == Op::input ? input : evaluate(node, values));
+      values.push_back(node.inputs.empty() ? input : evaluate(node, values));
     }
     return values[static_cast<std::size_t>(graph_.output)];
   }
@@ -34,31 +36,36 @@ class NaiveGraph {
   Tensor evaluate(const Node& node, const std::vector<Tensor>& values) const {
     const auto first = static_cast<std::size_t>(node.inputs[0]);
     const Shape& in = graph_.nodes[first].shape;
-    switch (node.op) {
-      case Op::conv:
-      case Op::gemm:
-        return conv(node, in, values[first]);
-      case Op::max_pool:
-      case Op::average_pool:
-        return pool(node, in, values[first]);
-      case Op::concat:
-        return concat(node, values);
-      default:
-        return elementwise(node, values);
-    }
+    const auto& x = values[first];
+    return std::visit(Overloaded{[&](const FloatInput&) { return x; },
+                                 [&](const FloatLayer& layer) { return conv(layer, in, node.shape, x); },
+                                 [&](const FloatBatchNorm& norm) { return scaled(norm, x); },
+                                 [&](const FloatTable&) { return mapped(std::string(kind_of(node)), node, x); },
+                                 [&](const FloatCombine&) { return sum(node, values); },
+                                 [&](const FloatWindow& window) { return pool(window, in, node.shape, x); },
+                                 [&](const FloatMove& move) { return move.map.identity() ? x : concat(node, values); }},
+                      node.what);
   }
 
-  Tensor elementwise(const Node& node, const std::vector<Tensor>& values) const {
-    Tensor out = values[static_cast<std::size_t>(node.inputs[0])];
-    for (std::size_t i = 0; i < out.size(); ++i) {
-      const std::size_t c = i % static_cast<std::size_t>(node.shape.c);
-      double& v = out[i];
-      if (node.op == Op::relu) v = std::max(v, 0.0);
-      if (node.op == Op::clip) v = std::clamp<double>(v, node.clip_low, node.clip_high);
-      if (node.op == Op::sigmoid) v = 1 / (1 + std::exp(-v));
-      if (node.op == Op::add) v += values[static_cast<std::size_t>(node.inputs[1])][i];
-      if (node.op == Op::batch_norm) v = v * node.scale[c] + node.shift[c];
+  static Tensor scaled(const FloatBatchNorm& norm, Tensor x) {
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      x[i] = x[i] * norm.scale[i % norm.scale.size()] + norm.shift[i % norm.scale.size()];
     }
+    return x;
+  }
+
+  static Tensor mapped(const std::string& kind, const Node& node, Tensor x) {
+    for (double& v : x) {
+      if (kind == "relu") v = std::max(v, 0.0);
+      if (kind == "clip") v = std::clamp<double>(v, bounds_of(node)->low, bounds_of(node)->high);
+      if (kind == "sigmoid") v = 1 / (1 + std::exp(-v));
+    }
+    return x;
+  }
+
+  static Tensor sum(const Node& node, const std::vector<Tensor>& values) {
+    Tensor out = values[static_cast<std::size_t>(node.inputs[0])];
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] += values[static_cast<std::size_t>(node.inputs[1])][i];
     return out;
   }
 
@@ -79,14 +86,14 @@ class NaiveGraph {
     return p < 0 || p % spread != 0 || p / spread >= extent ? -1 : p / spread;
   }
 
-  static Tensor conv(const Node& node, const Shape& in, const Tensor& x) {
-    const auto& [k_count, r_count, s_count, c_count] = node.filter;
-    const ConvGeometry& g = node.conv;
-    Tensor out(static_cast<std::size_t>(node.shape.size()));
-    for (std::int64_t y = 0; y < node.shape.h; ++y) {
-      for (std::int64_t z = 0; z < node.shape.w; ++z) {
+  static Tensor conv(const FloatLayer& layer, const Shape& in, const Shape& to, const Tensor& x) {
+    const auto& [k_count, r_count, s_count, c_count] = layer.filter;
+    const ConvGeometry& g = layer.conv;
+    Tensor out(static_cast<std::size_t>(to.size()));
+    for (std::int64_t y = 0; y < to.h; ++y) {
+      for (std::int64_t z = 0; z < to.w; ++z) {
         for (std::int64_t k = 0; k < k_count; ++k) {
-          double sum = node.bias[static_cast<std::size_t>(k)];
+          double sum = layer.bias[static_cast<std::size_t>(k)];
           const std::int64_t first_c = k / (k_count / g.groups) * c_count;
           for (std::int64_t r = 0; r < r_count; ++r) {
             for (std::int64_t s = 0; s < s_count; ++s) {
@@ -97,22 +104,22 @@ class NaiveGraph {
               if (iy < 0 || ix < 0) continue;
               for (std::int64_t c = 0; c < c_count; ++c) {
                 const auto w = static_cast<std::size_t>(((k * r_count + r) * s_count + s) * c_count + c);
-                sum += x[at(in, iy, ix, first_c + c)] * node.weights[w];
+                sum += x[at(in, iy, ix, first_c + c)] * layer.weights[w];
               }
             }
           }
-          out[at(node.shape, y, z, k)] = sum;
+          out[at(to, y, z, k)] = sum;
         }
       }
     }
     return out;
   }
 
-  static Tensor pool(const Node& node, const Shape& in, const Tensor& x) {
-    const Window& p = node.pool;
-    Tensor out(static_cast<std::size_t>(node.shape.size()));
-    for (std::int64_t y = 0; y < node.shape.h; ++y) {
-      for (std::int64_t z = 0; z < node.shape.w; ++z) {
+  static Tensor pool(const FloatWindow& window, const Shape& in, const Shape& to, const Tensor& x) {
+    const Window& p = window.window;
+    Tensor out(static_cast<std::size_t>(to.size()));
+    for (std::int64_t y = 0; y < to.h; ++y) {
+      for (std::int64_t z = 0; z < to.w; ++z) {
         for (std::int64_t c = 0; c < in.c; ++c) {
           double largest = -std::numeric_limits<double>::infinity(), sum = 0;
           std::int64_t taps = 0;
@@ -121,13 +128,13 @@ class NaiveGraph {
               const std::int64_t iy = y * p.stride_h - p.pad_top + r * p.dilation_h;
               const std::int64_t ix = z * p.stride_w - p.pad_left + s * p.dilation_w;
               const bool inside = iy >= 0 && ix >= 0 && iy < in.h && ix < in.w;
-              taps += inside || node.count_include_pad ? 1 : 0;
+              taps += inside || window.count_include_pad ? 1 : 0;
               if (!inside) continue;
               largest = std::max(largest, x[at(in, iy, ix, c)]);
               sum += x[at(in, iy, ix, c)];
             }
           }
-          out[at(node.shape, y, z, c)] = node.op == Op::max_pool ? largest : sum / static_cast<double>(taps);
+          out[at(to, y, z, c)] = window.kind == WindowKind::max ? largest : sum / static_cast<double>(taps);
         }
       }
     }

@@ -20,8 +20,8 @@ TEST(Pool, WindowsAndShapes) {
   OnnxBuilder model({-1, 3, 8, 9});
   set(set(set(model.node("MaxPool", {"x"}, "y"), "kernel_shape", {3, 2}), "strides", {2, 3}), "pads", {1, 0, 1, 1});
   const Node pool = only_node(model);
-  EXPECT_EQ(pool.op, Op::max_pool);
-  EXPECT_EQ(pool.pool, (Window{3, 2, 2, 3, 1, 1, 1, 0, 1, 1}));
+  EXPECT_EQ(kind_of(pool), "max_pool");
+  EXPECT_EQ(window_of(pool).window, (Window{3, 2, 2, 3, 1, 1, 1, 0, 1, 1}));
   EXPECT_EQ(pool.shape, (Shape{4, 3, 3}));
 }
 
@@ -33,10 +33,10 @@ TEST(Pool, CeilModeBecomesPaddingBehindTheImage) {
     return only_node(model);
   };
   EXPECT_EQ(pool("MaxPool", 6, 3, 2, 0).shape.h, 3);  // floor 2; the third window starts at 4
-  EXPECT_EQ(pool("MaxPool", 6, 3, 2, 0).pool.pad_bottom, 1);
-  EXPECT_EQ(pool("AveragePool", 6, 3, 2, 0).pool.pad_bottom, 1);
-  EXPECT_EQ(pool("MaxPool", 7, 3, 2, 0).pool.pad_bottom, 0);  // already exact
-  EXPECT_EQ(pool("MaxPool", 5, 1, 3, 0).shape.h, 2);          // a third window would start behind the image
+  EXPECT_EQ(window_of(pool("MaxPool", 6, 3, 2, 0)).window.pad_bottom, 1);
+  EXPECT_EQ(window_of(pool("AveragePool", 6, 3, 2, 0)).window.pad_bottom, 1);
+  EXPECT_EQ(window_of(pool("MaxPool", 7, 3, 2, 0)).window.pad_bottom, 0);  // already exact
+  EXPECT_EQ(pool("MaxPool", 5, 1, 3, 0).shape.h, 2);  // a third window would start behind the image
   EXPECT_EQ(pool("MaxPool", 8, 2, 2, 1).shape.h, 5);
 }
 
@@ -44,7 +44,7 @@ TEST(Pool, AverageCountsPaddingOnRequest) {
   OnnxBuilder model({-1, 1, 4, 4}, 19);
   auto& node = model.node("AveragePool", {"x"}, "y");
   set(set(set(node, "kernel_shape", {3, 3}), "pads", {1, 1, 1, 1}), "count_include_pad", 1);
-  EXPECT_TRUE(only_node(model).count_include_pad);
+  EXPECT_TRUE(window_of(only_node(model)).count_include_pad);
   set(set(node, "ceil_mode", 1), "strides", {2, 2});
   EXPECT_THAT(refusal(model.output("y")), HasSubstr("ceil_mode with count_include_pad = 1"));
 }
@@ -65,21 +65,21 @@ TEST(Pool, MeansOverAllPositions) {
   OnnxBuilder global({-1, 3, 4, 5});
   global.node("GlobalAveragePool", {"x"}, "y");
   const Node expected = only_node(global);
-  EXPECT_EQ(expected.op, Op::average_pool);
-  EXPECT_EQ(expected.pool, (Window{.r = 4, .s = 5}));
+  EXPECT_EQ(kind_of(expected), "average_pool");
+  EXPECT_EQ(window_of(expected).window, (Window{.r = 4, .s = 5}));
   EXPECT_EQ(expected.shape, (Shape{1, 1, 3}));
 
   OnnxBuilder attribute({-1, 3, 4, 5});
   set(attribute.node("ReduceMean", {"x"}, "y"), "axes", {-1, 2});
-  EXPECT_EQ(only_node(attribute).pool, expected.pool);
+  EXPECT_EQ(window_of(only_node(attribute)).window, window_of(expected).window);
 
   OnnxBuilder input({-1, 3, 4, 5}, 18);
   input.integers("a", {2, 3});
   set(input.node("ReduceMean", {"x", "a"}, "y"), "keepdims", 0);
   const Graph flat = import(input.output("y"));
   ASSERT_EQ(flat.nodes.size(), 3u);
-  EXPECT_EQ(flat.nodes[1].pool, expected.pool);
-  EXPECT_EQ(flat.nodes[2].op, Op::flatten);
+  EXPECT_EQ(window_of(flat.nodes[1]).window, window_of(expected).window);
+  EXPECT_EQ(kind_of(flat.nodes[2]), "flatten");
 
   OnnxBuilder one_axis({-1, 3, 4, 5});
   set(one_axis.node("ReduceMean", {"x"}, "y"), "axes", {3});
@@ -98,14 +98,14 @@ TEST(Clip, BecomesReluWithoutAnUpperBound) {
     model.node("Clip", {"x", low.empty() ? "" : "lo", high.empty() ? "" : "hi"}, "y");
     return model;
   };
-  EXPECT_EQ(only_node(clip({0}, {})).op, Op::relu);
-  EXPECT_EQ(only_node(clip({0}, {kInf})).op, Op::relu);
-  EXPECT_EQ(only_node(clip({-0.0f}, {std::numeric_limits<float>::max()})).op, Op::relu);
+  EXPECT_EQ(kind_of(only_node(clip({0}, {}))), "relu");
+  EXPECT_EQ(kind_of(only_node(clip({0}, {kInf}))), "relu");
+  EXPECT_EQ(kind_of(only_node(clip({-0.0f}, {std::numeric_limits<float>::max()}))), "relu");
   const Node six = only_node(clip({0}, {6}));
-  EXPECT_EQ(six.op, Op::clip);
-  EXPECT_EQ(six.clip_low, 0);
-  EXPECT_EQ(six.clip_high, 6);
-  EXPECT_EQ(only_node(clip({}, {1})).clip_low, std::numeric_limits<float>::lowest());
+  EXPECT_EQ(kind_of(six), "clip");
+  EXPECT_EQ(bounds_of(six)->low, 0);
+  EXPECT_EQ(bounds_of(six)->high, 6);
+  EXPECT_EQ(bounds_of(only_node(clip({}, {1})))->low, double{std::numeric_limits<float>::lowest()});
   EXPECT_THAT(refusal(clip({2}, {1}).output("y")), HasSubstr("lower bound 2 is above its upper bound 1"));
   EXPECT_THAT(refusal(clip({std::numeric_limits<float>::quiet_NaN()}, {}).output("y")), HasSubstr("holds nan"));
 }
@@ -115,7 +115,7 @@ TEST(Add, TwoActivationsOfEqualShape) {
   model.node("Relu", {"x"}, "r");
   model.node("Add", {"r", "x"}, "y");
   const Graph graph = import(model.output("y"));
-  EXPECT_EQ(graph.nodes[2].op, Op::add);
+  EXPECT_EQ(kind_of(graph.nodes[2]), "add");
   EXPECT_THAT(graph.nodes[2].inputs, ElementsAre(1, 0));
   EXPECT_THAT(consumers(graph), ElementsAre(ElementsAre(1, 2), ElementsAre(2), ElementsAre()));
 
@@ -163,10 +163,10 @@ TEST(Flatten, EverySpelling) {
   };
   for (const auto& target : std::vector<std::vector<std::int64_t>>{{0, -1}, {0, 24}, {-1, 24}}) {
     const Graph graph = import(reshape(-1, target));
-    EXPECT_EQ(graph.nodes[1].op, Op::flatten);
+    EXPECT_EQ(kind_of(graph.nodes[1]), "flatten");
     EXPECT_EQ(graph.nodes[1].shape, (Shape{3, 4, 2}));
   }
-  EXPECT_EQ(import(reshape(5, {5, -1})).nodes[1].op, Op::flatten);
+  EXPECT_EQ(kind_of(import(reshape(5, {5, -1})).nodes[1]), "flatten");
   for (const auto& target : std::vector<std::vector<std::int64_t>>{{1, -1}, {-1, 12}, {0, 2, 12}, {-1}, {-1, -1}, {}}) {
     EXPECT_THAT(refusal(reshape(-1, target)), HasSubstr("only flattening to [N, 24]"));
   }
@@ -174,7 +174,7 @@ TEST(Flatten, EverySpelling) {
   for (const int axis : {1, -3}) {
     OnnxBuilder model({-1, 2, 3, 4});
     set(model.node("Flatten", {"x"}, "y"), "axis", axis);
-    EXPECT_EQ(only_node(model).op, Op::flatten);
+    EXPECT_EQ(kind_of(only_node(model)), "flatten");
   }
   OnnxBuilder zero({-1, 2, 3, 4});
   set(zero.node("Flatten", {"x"}, "y"), "axis", 0);
@@ -191,8 +191,8 @@ TEST(Views, VanishOrAreFlattenedOnce) {
   model.node("Sigmoid", {"g"}, "y");
   const Graph graph = import(model.output("y"));
   ASSERT_EQ(graph.nodes.size(), 3u);
-  EXPECT_EQ(graph.nodes[1].op, Op::flatten);
-  EXPECT_EQ(graph.nodes[2].op, Op::sigmoid);
+  EXPECT_EQ(kind_of(graph.nodes[1]), "flatten");
+  EXPECT_EQ(kind_of(graph.nodes[2]), "sigmoid");
 }
 
 TEST(Dropout, RefusedInTraining) {
@@ -277,9 +277,21 @@ TEST(WindowExtent, ByHand) {
   EXPECT_EQ(window_extent(5, 2, 1, 1, -2, 0, 2), 6);
 }
 
-TEST(OpNames, AreDistinct) {
-  EXPECT_STREQ(to_string(Op::conv), "conv");
-  EXPECT_STREQ(to_string(Op::flatten), "flatten");
+TEST(KindsOfNodes, AreDistinct) {
+  EXPECT_EQ(kind_of(Node{}), "input");
+  EXPECT_EQ(kind_of(Node{FloatLayer{}}), "conv");
+  EXPECT_EQ(kind_of(Node{FloatLayer{.gemm = true}}), "gemm");
+  EXPECT_EQ(kind_of(Node{clip_table(-1, 1)}), "clip");
+  EXPECT_EQ(kind_of(Node{FloatMove{}}), "flatten");
+}
+
+TEST(ShapeOf, RefusesInputsThatDoNotGoTogether) {
+  const Shape parts[] = {{2, 3, 4}, {2, 3, 5}};
+  EXPECT_EQ(shape_of({.what = FloatMove{joined_channels(parts)}, .inputs = {0, 1}, .shape = {2, 3, 9}}, parts),
+            (Shape{2, 3, 9}));
+  EXPECT_THROW(shape_of({.what = FloatMove{joined_channels(parts)}, .inputs = {0, 1}, .shape = {2, 3, 8}}, parts),
+               Error);
+  EXPECT_THROW(shape_of({.what = FloatCombine{}, .inputs = {0, 1}}, parts), Error);
 }
 
 }  // namespace

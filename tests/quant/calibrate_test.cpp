@@ -11,8 +11,13 @@
 namespace qnudge {
 namespace {
 
+using test::combine_of;
 using test::GraphOf;
 using test::Reals;
+using test::relu_table;
+using test::sigmoid_table;
+using test::table_of;
+using test::window_of;
 
 IntNetwork lowered(const GraphOf& g) {
   return lower(g.graph(), BatchNormMode::separate);
@@ -20,7 +25,7 @@ IntNetwork lowered(const GraphOf& g) {
 
 TEST(Calibrate, SmallestExponentThatHoldsTheRange) {
   GraphOf g({1, 1, 1});
-  g.pool(Op::average_pool, 0, {});
+  g.pool(WindowKind::average, 0, {});
   IntNetwork network = lowered(g);
   const auto exponent = [&](float range) {
     calibrate(network, {range, 1.0f});
@@ -42,7 +47,7 @@ TEST(Calibrate, SmallestExponentThatHoldsTheRange) {
 
 TEST(Calibrate, RefusesRangesThatNoScaleCanHold) {
   GraphOf g({1, 1, 1});
-  g.pool(Op::average_pool, 0, {});
+  g.pool(WindowKind::average, 0, {});
   IntNetwork network = lowered(g);
   for (const float bad :
        {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), 1e25f, -1.0f}) {
@@ -60,8 +65,8 @@ TEST(Calibrate, RefusesRangesThatNoScaleCanHold) {
 TEST(Calibrate, LowersExponentsWhereTheSquaredErrorSaysSo) {
   GraphOf g({2, 2, 1});
   g.conv(0, 1, {1.0});
-  g.add(Op::relu, {1});
-  g.pool(Op::average_pool, 2, {});
+  g.add(relu_table(), {1});
+  g.pool(WindowKind::average, 2, {});
   IntNetwork network = lowered(g);
   calibrate(network, {100.0f, 100.0f, 100.0f, 100.0f});
   const std::vector<NodeGrid> grids = activation_grids(network);
@@ -80,7 +85,7 @@ TEST(Calibrate, LowersExponentsWhereTheSquaredErrorSaysSo) {
   EXPECT_EQ(network.nodes[1].exponent, before[1] - 3);
   EXPECT_EQ(network.nodes[0].exponent, before[0]);
   // What follows from exponents follows: the pool's multiplier grew by the lost bits.
-  EXPECT_EQ(network.nodes.back().multiplier,
+  EXPECT_EQ(window_of(network.nodes.back()).multiplier,
             std::ldexp(1.0f, network.nodes[network.nodes.size() - 2].exponent - network.nodes.back().exponent));
   EXPECT_THROW(choose_exponents(network, std::vector<GridErrors>(1)), Error);
 }
@@ -89,7 +94,7 @@ TEST(Calibrate, TiedScalesAreJudgedByTheirSumAndTablesKeepTheirs) {
   GraphOf g({2, 2, 1});
   const int a = g.conv(0, 1, {1.0}), b = g.conv(0, 1, {1.0});
   const int joined = g.concat({a, b});
-  g.add(Op::sigmoid, {joined});
+  g.add(sigmoid_table(), {joined});
   IntNetwork network = lowered(g);
   calibrate(network, Ranges(5, 10.0f));
   std::vector<GridErrors> errors(network.nodes.size(), GridErrors{1, 2, 3, 4});
@@ -111,17 +116,17 @@ TEST(Calibrate, TiesScalesWhereCodesPassThrough) {
   const int small = g.conv(0, 1, {1, 1});
   const int large = g.conv(0, 1, {1, 1});
   const int zero = g.conv(0, 1, {0, 0});
-  const int pool = g.pool(Op::max_pool, large, {});
+  const int pool = g.pool(WindowKind::max, large, {});
   const int joined = g.concat({small, pool, zero});
-  const int relu = g.add(Op::relu, {joined});
-  g.add(Op::flatten, {relu});
-  g.pool(Op::average_pool, relu, {});
+  const int relu = g.add(relu_table(), {joined});
+  g.add(FloatMove{}, {relu});
+  g.pool(WindowKind::average, relu, {});
   Graph graph = g.graph();
   graph.output = static_cast<int>(graph.nodes.size()) - 1;
   IntNetwork network = lower(graph, BatchNormMode::separate);
   calibrate(network, {1.0f, 0.1f, 20.0f, 0.0f, 15.0f, 20.0f, 20.0f, 0.0f, 5.0f});
   for (const IntNode& node : network.nodes) {
-    const int wanted = node.op == IntOp::input ? -6 : (node.op == IntOp::average_pool ? -4 : -2);
+    const int wanted = node.inputs.empty() ? -6 : (kind_of(node) == "average_pool" ? -4 : -2);
     EXPECT_EQ(node.exponent, wanted) << node.name;
   }
 }
@@ -129,33 +134,33 @@ TEST(Calibrate, TiesScalesWhereCodesPassThrough) {
 TEST(Calibrate, SigmoidTable) {
   GraphOf g({1, 1, 1});
   const int conv = g.conv(0, 1, {1});
-  const int sigmoid = g.add(Op::sigmoid, {conv});
-  g.pool(Op::average_pool, sigmoid, {});
+  const int sigmoid = g.add(sigmoid_table(), {conv});
+  g.pool(WindowKind::average, sigmoid, {});
   IntNetwork network = lowered(g);
   for (const float range : {1e-6f, 0.5f, 4.0f, 30.0f, 1e9f}) {
     calibrate(network, {1.0f, range, 1.0f, 1.0f});
     const IntNode& lookup = network.at(2);
     EXPECT_EQ(lookup.exponent, -7);
-    ASSERT_EQ(lookup.table.size(), 256u);
+    ASSERT_EQ(table_of(lookup).codes.size(), 256u);
     for (int code = -128; code < 128; ++code) {
       const double exact = 128.0 / (1.0 + std::exp(-std::ldexp(code, network.at(1).exponent)));
-      const int got = lookup.table[static_cast<std::size_t>(code + 128)];
+      const int got = table_of(lookup).codes[static_cast<std::size_t>(code + 128)];
       EXPECT_NEAR(got, std::min(exact, 127.0), 0.501) << code << " at range " << range;
       EXPECT_GE(got, 0);
     }
-    EXPECT_EQ(lookup.table[128], 64);
+    EXPECT_EQ(table_of(lookup).codes[128], 64);
   }
 }
 
 TEST(Calibrate, SigmoidThatIsConcatenatedTakesTheSharedScale) {
   GraphOf g({1, 1, 1});
   const int conv = g.conv(0, 1, {1});
-  g.concat({g.add(Op::sigmoid, {conv}), conv});
+  g.concat({g.add(sigmoid_table(), {conv}), conv});
   IntNetwork network = lowered(g);
   calibrate(network, {1.0f, 10.0f, 1.0f, 10.0f});
   EXPECT_EQ(network.at(2).exponent, -3);
-  EXPECT_EQ(network.at(2).table[128], 4);  // 0.5 at scale 1/8
-  EXPECT_EQ(network.at(2).table[255], 8);  // nearly 1
+  EXPECT_EQ(table_of(network.at(2)).codes[128], 4);  // 0.5 at scale 1/8
+  EXPECT_EQ(table_of(network.at(2)).codes[255], 8);  // nearly 1
   calibrate(network, {1.0f, 0.1f, 1.0f, 1.0f});
   EXPECT_EQ(network.at(2).exponent, -6);
 }
@@ -164,7 +169,7 @@ TEST(Calibrate, BoundsAndMultipliersFollowTheExponents) {
   GraphOf g({1, 1, 1});
   const int conv = g.conv(0, 1, {1});
   const int clip = g.clip(conv, 0.0f, 6.0f);
-  const int sum = g.add(Op::add, {clip, 0});
+  const int sum = g.add(FloatCombine{}, {clip, 0});
   g.clip(sum, -1.5f, 100.0f);
   IntNetwork network = lowered(g);
   calibrate(network, {1.0f, 0.0f, 5.0f, 20.0f, 20.0f});
@@ -172,8 +177,8 @@ TEST(Calibrate, BoundsAndMultipliersFollowTheExponents) {
   EXPECT_EQ(network.at(1).low, 0);
   EXPECT_EQ(network.at(1).high, 96);  // 6 * 16
   EXPECT_EQ(network.at(2).exponent, -2);
-  EXPECT_EQ(network.at(2).multiplier_a, 0.25f);
-  EXPECT_EQ(network.at(2).multiplier_b, 1.0f / 16);
+  EXPECT_EQ(combine_of(network.at(2)).multiplier_a, 0.25f);
+  EXPECT_EQ(combine_of(network.at(2)).multiplier_b, 1.0f / 16);
   EXPECT_EQ(network.at(3).low, -6);
   EXPECT_EQ(network.at(3).high, 127);
 }
@@ -188,7 +193,7 @@ TEST(Calibrate, FloatOutputHasNoExponent) {
 
 TEST(SetExponents, RefusesWhatCalibrationCouldNotHaveMade) {
   GraphOf g({1, 1, 1});
-  g.pool(Op::max_pool, g.pool(Op::average_pool, 0, {}), {});
+  g.pool(WindowKind::max, g.pool(WindowKind::average, 0, {}), {});
   IntNetwork network = lowered(g);
   EXPECT_NO_THROW(set_exponents(network, std::vector{3, -2, -2}));
   for (const std::vector<int>& bad :
@@ -203,10 +208,10 @@ TEST(AveragePool, MultiplierIsThatOfTheCommonDivisor) {
   padded.pad_top = padded.pad_left = padded.pad_bottom = padded.pad_right = 1;
   const auto multiplier = [&](const Shape& shape, const Window& window, bool include) {
     GraphOf g(shape);
-    g.pool(Op::average_pool, 0, window, include);
+    g.pool(WindowKind::average, 0, window, include);
     IntNetwork network = lowered(g);
     set_exponents(network, std::vector{-3, -5});
-    return network.at(1).multiplier;
+    return window_of(network.at(1)).multiplier;
   };
   EXPECT_EQ(multiplier({5, 5, 1}, padded, false), static_cast<float>(4.0 / 9));  // divisors differ: that of r * s
   EXPECT_EQ(multiplier({5, 5, 1}, padded, true), static_cast<float>(4.0 / 9));
@@ -217,24 +222,19 @@ TEST(AveragePool, MultiplierIsThatOfTheCommonDivisor) {
 }
 
 TEST(AveragePool, DivisorCountsTapsInsideImageOrPadding) {
-  IntNode node;
-  node.pool.r = 3;
-  node.pool.s = 2;
-  node.pool.dilation_h = 2;
-  node.pool.pad_top = node.pool.pad_bottom = 1;
+  Window window{.r = 3, .s = 2, .dilation_h = 2, .pad_top = 1, .pad_bottom = 1};
   const Shape in{4, 3, 1};
-  EXPECT_EQ(pool_divisor(node, in, -1, 0), 4);  // rows -1, 1, 3
-  EXPECT_EQ(pool_divisor(node, in, 0, 2), 2);   // rows 0, 2, 4; columns 2, 3
-  EXPECT_EQ(pool_divisor(node, in, -20, 0), 1);
-  node.count_include_pad = true;
-  EXPECT_EQ(pool_divisor(node, in, -1, 0), 6);
-  EXPECT_EQ(pool_divisor(node, in, 0, 0), 6);
-  EXPECT_EQ(pool_divisor(node, in, 1, 0), 4);  // rows 1, 3, 5: row 4 is the last of the padding
+  EXPECT_EQ(pool_divisor(window, false, in, -1, 0), 4);  // rows -1, 1, 3
+  EXPECT_EQ(pool_divisor(window, false, in, 0, 2), 2);   // rows 0, 2, 4; columns 2, 3
+  EXPECT_EQ(pool_divisor(window, false, in, -20, 0), 1);
+  EXPECT_EQ(pool_divisor(window, true, in, -1, 0), 6);
+  EXPECT_EQ(pool_divisor(window, true, in, 0, 0), 6);
+  EXPECT_EQ(pool_divisor(window, true, in, 1, 0), 4);  // rows 1, 3, 5: row 4 is the last of the padding
 }
 
 TEST(QuantiseInput, RoundsHalfToEvenAndSaturates) {
   GraphOf g({1, 9, 1});
-  g.pool(Op::average_pool, 0, {});
+  g.pool(WindowKind::average, 0, {});
   IntNetwork network = lowered(g);
   set_exponents(network, std::vector{-1, 0});
   const float infinity = std::numeric_limits<float>::infinity();

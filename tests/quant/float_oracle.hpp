@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "qnudge/quant/network.hpp"
+#include "support/primitives.hpp"
 
 /// Float graphs and lowered networks in real numbers, straight from their definitions: what `lower` must preserve.
 namespace qnudge::test {
@@ -86,64 +87,51 @@ inline Reals clip_reals(Reals values, double low, double high) {
   return values;
 }
 
+inline Reals real_sum(Reals a, const Reals& b) {
+  for (std::size_t i = 0; i < a.size(); ++i) a[i] += b.at(i);
+  return a;
+}
+/// The identity, or a concatenation along channels.
+inline Reals real_move(const ElementMap& map, const std::vector<const Reals*>& parts,
+                       const std::vector<Shape>& shapes) {
+  return map.identity() ? *parts.front() : real_concat(parts, shapes);
+}
+inline Reals real_table(const ScalarFunction& function, const Reals& x) {
+  if (const auto bounds = function.bounds()) return clip_reals(x, bounds->low, bounds->high);
+  return map_reals(x, real_sigmoid);
+}
+
 /// Every node of the float graph.
 inline std::vector<Reals> evaluate(const Graph& graph, const Reals& input) {
   std::vector<Reals> all;
   for (const Node& node : graph.nodes) {
-    const auto in = [&](std::size_t j) -> const Reals& { return all.at(static_cast<std::size_t>(node.inputs.at(j))); };
-    const auto in_shape = [&](std::size_t j) {
-      return graph.nodes.at(static_cast<std::size_t>(node.inputs.at(j))).shape;
-    };
-    Reals out;
-    switch (node.op) {
-      case Op::input:
-        out = input;
-        break;
-      case Op::conv:
-      case Op::gemm:
-        out = real_conv(node.conv, node.filter, in_shape(0), node.shape, {node.weights.begin(), node.weights.end()},
-                        in(0));
-        for (std::size_t i = 0; i < out.size(); ++i) out[i] += static_cast<double>(node.bias.at(i % node.bias.size()));
-        break;
-      case Op::batch_norm:
-        out = in(0);
-        for (std::size_t i = 0; i < out.size(); ++i) {
-          const std::size_t c = i % node.scale.size();
-          out[i] = out[i] * static_cast<double>(node.scale[c]) + static_cast<double>(node.shift[c]);
-        }
-        break;
-      case Op::relu:
-        out = clip_reals(in(0), 0.0, std::numeric_limits<double>::infinity());
-        break;
-      case Op::clip:
-        out = clip_reals(in(0), static_cast<double>(node.clip_low), static_cast<double>(node.clip_high));
-        break;
-      case Op::sigmoid:
-        out = map_reals(in(0), real_sigmoid);
-        break;
-      case Op::add:
-        out = in(0);
-        for (std::size_t i = 0; i < out.size(); ++i) out[i] += in(1).at(i);
-        break;
-      case Op::concat: {
-        std::vector<const Reals*> parts;
-        std::vector<Shape> shapes;
-        for (std::size_t j = 0; j < node.inputs.size(); ++j) {
-          parts.push_back(&in(j));
-          shapes.push_back(in_shape(j));
-        }
-        out = real_concat(parts, shapes);
-        break;
-      }
-      case Op::max_pool:
-      case Op::average_pool:
-        out = real_pool(node.pool, in_shape(0), node.shape, in(0), node.op == Op::max_pool, node.count_include_pad);
-        break;
-      case Op::flatten:
-        out = in(0);
-        break;
+    std::vector<const Reals*> in;
+    std::vector<Shape> shapes;
+    for (const int i : node.inputs) {
+      in.push_back(&all.at(static_cast<std::size_t>(i)));
+      shapes.push_back(graph.nodes.at(static_cast<std::size_t>(i)).shape);
     }
-    all.push_back(std::move(out));
+    const auto layer = [&](const FloatLayer& l) {
+      Reals out = real_conv(l.conv, l.filter, shapes[0], node.shape, {l.weights.begin(), l.weights.end()}, *in[0]);
+      for (std::size_t i = 0; i < out.size(); ++i) out[i] += static_cast<double>(l.bias.at(i % l.bias.size()));
+      return out;
+    };
+    const auto norm = [&](const FloatBatchNorm& n) {
+      Reals out = *in[0];
+      for (std::size_t i = 0; i < out.size(); ++i) {
+        const std::size_t c = i % n.scale.size();
+        out[i] = out[i] * static_cast<double>(n.scale[c]) + static_cast<double>(n.shift[c]);
+      }
+      return out;
+    };
+    const auto window = [&](const FloatWindow& w) {
+      return real_pool(w.window, shapes[0], node.shape, *in[0], w.kind == WindowKind::max, w.count_include_pad);
+    };
+    all.push_back(std::visit(Overloaded{[&](const FloatInput&) { return input; }, layer, norm,
+                                        [&](const FloatTable& t) { return real_table(t.function, *in[0]); },
+                                        [&](const FloatCombine&) { return real_sum(*in[0], *in[1]); }, window,
+                                        [&](const FloatMove& m) { return real_move(m.map, in, shapes); }},
+                             node.what));
   }
   return all;
 }
@@ -153,60 +141,38 @@ inline std::vector<Reals> evaluate(const IntNetwork& network, const Reals& input
   std::vector<Reals> all;
   linear.clear();
   for (const IntNode& node : network.nodes) {
-    const auto in = [&](std::size_t j) -> const Reals& { return all.at(static_cast<std::size_t>(node.inputs.at(j))); };
+    std::vector<const Reals*> in;
+    std::vector<Shape> shapes;
+    for (const int i : node.inputs) {
+      in.push_back(&all.at(static_cast<std::size_t>(i)));
+      shapes.push_back(network.at(i).shape);
+    }
     const auto bounded = [&](Reals values) {
       const double infinity = std::numeric_limits<double>::infinity();
       return clip_reals(std::move(values), node.clip_low != 0.0 ? node.clip_low : (node.low == 0 ? 0.0 : -infinity),
                         node.clip_high != 0.0 ? node.clip_high : (node.high == 0 ? 0.0 : infinity));
     };
-    Reals out;
-    switch (node.op) {
-      case IntOp::input:
-        out = input;
-        break;
-      case IntOp::conv: {
-        const Layer& layer = network.layer(node.layer);
-        out = real_conv(layer.conv, layer.filter, layer.in, layer.out, {layer.weights.begin(), layer.weights.end()},
-                        in(0));
-        for (std::size_t i = 0; i < out.size(); ++i) {
-          const std::size_t k = i % layer.gain.size();
-          out[i] = out[i] * layer.gain[k] + layer.shift[k];
-        }
-        linear.push_back(out);
-        out = bounded(out);
-        break;
+    const auto with_weights = [&](const IntLayer& l) {
+      const Layer& layer = network.layer(l.layer);
+      Reals out = real_conv(layer.conv, layer.filter, layer.in, layer.out, {layer.weights.begin(), layer.weights.end()},
+                            *in[0]);
+      for (std::size_t i = 0; i < out.size(); ++i) {
+        const std::size_t k = i % layer.gain.size();
+        out[i] = out[i] * layer.gain[k] + layer.shift[k];
       }
-      case IntOp::add:
-        out = in(0);
-        for (std::size_t i = 0; i < out.size(); ++i) out[i] += in(1).at(i);
-        out = bounded(out);
-        break;
-      case IntOp::clamp:
-        out = bounded(in(0));
-        break;
-      case IntOp::lookup:
-        out = map_reals(in(0), real_sigmoid);
-        break;
-      case IntOp::concat: {
-        std::vector<const Reals*> parts;
-        std::vector<Shape> shapes;
-        for (std::size_t j = 0; j < node.inputs.size(); ++j) {
-          parts.push_back(&in(j));
-          shapes.push_back(network.at(node.inputs[j]).shape);
-        }
-        out = real_concat(parts, shapes);
-        break;
-      }
-      case IntOp::max_pool:
-      case IntOp::average_pool:
-        out = real_pool(node.pool, network.at(node.inputs[0]).shape, node.shape, in(0), node.op == IntOp::max_pool,
-                        node.count_include_pad);
-        break;
-      case IntOp::view:
-        out = in(0);
-        break;
-    }
-    all.push_back(std::move(out));
+      linear.push_back(out);
+      return bounded(out);
+    };
+    const auto table = [&](const IntTable& t) {
+      return t.function.is_identity() ? bounded(*in[0]) : real_table(t.function, *in[0]);
+    };
+    const auto window = [&](const IntWindow& w) {
+      return real_pool(w.window, shapes[0], node.shape, *in[0], w.kind == WindowKind::max, w.count_include_pad);
+    };
+    all.push_back(std::visit(Overloaded{[&](const IntInput&) { return input; }, with_weights, table,
+                                        [&](const IntCombine&) { return bounded(real_sum(*in[0], *in[1])); }, window,
+                                        [&](const IntMove& m) { return real_move(m.map, in, shapes); }},
+                             node.what));
   }
   return all;
 }

@@ -19,10 +19,9 @@ struct Observed {
       : random(seed) {
     network.nodes.resize(2);
     network.nodes[0].exponent = -5;
-    network.nodes[1].op = IntOp::conv;
     network.nodes[1].inputs = {0};
     network.nodes[1].exponent = -4;
-    network.nodes[1].layer = 0;
+    network.nodes[1].what = IntLayer{0};
     layer.node = 1;
     layer.conv.groups = groups;
     layer.filter = {channels, 1, 1, taps};

@@ -26,63 +26,53 @@ class GraphOf {
     graph_.nodes.push_back(node);
   }
 
-  int add(Op op, std::vector<int> inputs, Node node = {}) {
-    node.op = op;
-    node.name = std::string(to_string(op)) + std::to_string(graph_.nodes.size());
+  /// `shape`: of a move; that of the first input where it is left out.
+  int add(FloatPrimitive what, std::vector<int> inputs, Shape shape = {}) {
+    Node node;
+    node.what = std::move(what);
+    node.name = std::string(kind_of(node)) + std::to_string(graph_.nodes.size());
     node.inputs = std::move(inputs);
-    const bool given = op == Op::conv || op == Op::concat || op == Op::max_pool || op == Op::average_pool;
-    if (!given) node.shape = shape(node.inputs.front());
+    node.shape = shape == Shape{} ? shape_at(node.inputs.front()) : shape;
+    std::vector<Shape> shapes;
+    for (const int i : node.inputs) shapes.push_back(shape_at(i));
+    node.shape = shape_of(node, shapes);
     graph_.nodes.push_back(std::move(node));
     return graph_.output = static_cast<int>(graph_.nodes.size()) - 1;
   }
 
   /// 1x1 convolution with these weights [K, C].
   int conv(int from, std::int64_t k, std::vector<float> weights, std::vector<float> bias = {}) {
-    Node node;
-    node.shape = {shape(from).h, shape(from).w, k};
-    node.filter = {k, 1, 1, shape(from).c};
-    node.weights = std::move(weights);
-    node.bias = bias.empty() ? std::vector<float>(static_cast<std::size_t>(k), 0.0f) : std::move(bias);
-    return add(Op::conv, {from}, node);
+    FloatLayer layer;
+    layer.filter = {k, 1, 1, shape_at(from).c};
+    layer.weights = std::move(weights);
+    layer.bias = bias.empty() ? std::vector<float>(static_cast<std::size_t>(k), 0.0f) : std::move(bias);
+    return add(layer, {from});
   }
 
   int batch_norm(int from, std::vector<float> scale, std::vector<float> shift) {
-    Node node;
-    node.scale = std::move(scale);
-    node.shift = std::move(shift);
-    return add(Op::batch_norm, {from}, node);
+    return add(FloatBatchNorm{std::move(scale), std::move(shift)}, {from});
   }
 
   int clip(int from, float low, float high) {
-    Node node;
-    node.clip_low = low;
-    node.clip_high = high;
-    return add(Op::clip, {from}, node);
+    return add(clip_table(static_cast<double>(low), static_cast<double>(high)), {from});
   }
 
   int concat(std::vector<int> inputs) {
-    Node node;
-    node.shape = shape(inputs.front());
-    node.shape.c = 0;
-    for (const int i : inputs) node.shape.c += shape(i).c;
-    return add(Op::concat, std::move(inputs), node);
+    std::vector<Shape> shapes;
+    Shape joined = shape_at(inputs.front());
+    joined.c = 0;
+    for (const int i : inputs) joined.c += shapes.emplace_back(shape_at(i)).c;
+    return add(FloatMove{joined_channels(shapes)}, std::move(inputs), joined);
   }
 
-  int pool(Op op, int from, Window window, bool count_include_pad = false) {
-    Node node;
-    const Shape in = shape(from);
-    node.pool = window;
-    node.count_include_pad = count_include_pad;
-    node.shape = {
-        window_extent(in.h, window.r, window.stride_h, window.dilation_h, window.pad_top, window.pad_bottom, 1),
-        window_extent(in.w, window.s, window.stride_w, window.dilation_w, window.pad_left, window.pad_right, 1), in.c};
-    return add(op, {from}, node);
+  int pool(WindowKind kind, int from, Window window, bool count_include_pad = false) {
+    return add(FloatWindow{kind, window, count_include_pad}, {from});
   }
 
   const Graph& graph() const { return graph_; }
 
  private:
-  const Shape& shape(int i) const { return graph_.nodes[static_cast<std::size_t>(i)].shape; }
+  const Shape& shape_at(int i) const { return graph_.nodes[static_cast<std::size_t>(i)].shape; }
   Graph graph_;
 };
 

@@ -12,11 +12,13 @@ namespace qnudge {
 namespace {
 
 using test::GraphOf;
+using test::sigmoid_table;
+using test::table_of;
 
 /// in -> 1x1 convolution -> max pool, in at 2^-5 and the rest at 2^-3.
 IntNetwork one_layer(const std::vector<float>& weights, std::int64_t k, const std::vector<float>& bias) {
   GraphOf g({1, 1, static_cast<std::int64_t>(weights.size()) / k});
-  g.pool(Op::max_pool, g.conv(0, k, weights, bias), {});
+  g.pool(WindowKind::max, g.conv(0, k, weights, bias), {});
   IntNetwork network = lower(g.graph(), BatchNormMode::separate);
   network.activations = Activations::half;
   set_exponents(network, std::vector{-5, -3, -3});
@@ -50,7 +52,7 @@ TEST(HalfLayer, CodesAreTheirOwnHalves) {
 }
 
 TEST(HalfBounds, AreZeroOfAReluTheRealValueOfAClipOrNone) {
-  IntNode node{.op = IntOp::conv, .exponent = -3};
+  IntNode node{.what = IntLayer{}, .exponent = -3};
   EXPECT_EQ(half_bounds(node).low, -65504.0f);
   EXPECT_EQ(half_bounds(node).high, 65504.0f);
   node.low = 0;
@@ -81,11 +83,11 @@ TEST(QuantiseInput, HalvesAreInUnitsOfTheScaleClampedAndNeverNaN) {
 
 TEST(HalfTable, IsTheSigmoidOfEveryHalf) {
   GraphOf g({1, 1, 1});
-  g.pool(Op::average_pool, g.add(Op::sigmoid, {g.conv(0, 1, {1})}), {});
+  g.pool(WindowKind::average, g.add(sigmoid_table(), {g.conv(0, 1, {1})}), {});
   IntNetwork network = lower(g.graph(), BatchNormMode::separate);
   network.activations = Activations::half;
   set_exponents(network, std::vector{-3, -4, -7, -7});
-  const std::vector<Half>& table = network.at(2).half_table;
+  const std::vector<Half>& table = table_of(network.at(2)).halves;
   ASSERT_EQ(table.size(), 65536u);
   for (std::uint32_t bits = 0; bits < 65536; ++bits) {
     if ((bits & 0x7c00) == 0x7c00) continue;

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "qnudge/model/functions.hpp"
 #include "qnudge/quant/quantise.hpp"
 
 /// Integer networks written by hand, with random codes.
@@ -74,10 +75,8 @@ class IntNetworkOf {
     return add_layer(from, std::move(layer), o);
   }
 
-  int pool(int from, IntOp op, Window w, int exponent, bool count_include_pad = false) {
-    IntNode node = make(op, {from});
-    node.pool = w;
-    node.count_include_pad = count_include_pad;
+  int pool(int from, WindowKind kind, Window w, int exponent, bool count_include_pad = false) {
+    IntNode node = make(IntWindow{kind, w, count_include_pad}, {from});
     node.shape = slide(shape(from), w, shape(from).c);
     return append(node, exponent);
   }
@@ -85,24 +84,28 @@ class IntNetworkOf {
     Window w;
     w.r = shape(from).h;
     w.s = shape(from).w;
-    return pool(from, IntOp::average_pool, w, exponent);
+    return pool(from, WindowKind::average, w, exponent);
   }
 
   int add(int a, int b, int exponent, int low = -128, int high = 127) {
-    return append(bounded(make(IntOp::add, {a, b}), exponent, low, high), exponent);
+    return append(bounded(make(IntCombine{}, {a, b}), exponent, low, high), exponent);
   }
   int clamp(int from, int low, int high) {
     const int exponent = exponents_[static_cast<std::size_t>(from)];
-    return append(bounded(make(IntOp::clamp, {from}), exponent, low, high), exponent);
+    return append(bounded(make(IntTable{}, {from}), exponent, low, high), exponent);
   }
   int concat(const std::vector<int>& from) {
-    IntNode node = make(IntOp::concat, from);
+    std::vector<Shape> shapes;
+    for (const int i : from) shapes.push_back(shape(i));
+    IntNode node = make(IntMove{joined_channels(shapes)}, from);
     node.shape.c = 0;
-    for (const int i : from) node.shape.c += shape(i).c;
+    for (const Shape& in : shapes) node.shape.c += in.c;
     return append(node, exponents_[static_cast<std::size_t>(from[0])]);
   }
-  int sigmoid(int from, int exponent = -7) { return append(make(IntOp::lookup, {from}), exponent); }
-  int view(int from) { return append(make(IntOp::view, {from}), exponents_[static_cast<std::size_t>(from)]); }
+  int sigmoid(int from, int exponent = -7) {
+    return append(make(IntTable{.function = sigmoid_function()}, {from}), exponent);
+  }
+  int view(int from) { return append(make(IntMove{}, {from}), exponents_[static_cast<std::size_t>(from)]); }
 
   /// The network whose output is `output`.
   IntNetwork finish(int output) {
@@ -115,10 +118,10 @@ class IntNetworkOf {
  private:
   const Shape& shape(int i) const { return net_.at(i).shape; }
 
-  IntNode make(IntOp op, std::vector<int> inputs) const {
+  IntNode make(IntPrimitive what, std::vector<int> inputs) const {
     IntNode node;
-    node.op = op;
-    node.name = std::string(to_string(op)) + "_" + std::to_string(net_.nodes.size());
+    node.what = std::move(what);
+    node.name = std::string(kind_of(node)) + "_" + std::to_string(net_.nodes.size());
     node.shape = shape(inputs[0]);
     node.inputs = std::move(inputs);
     return node;
@@ -135,20 +138,13 @@ class IntNetworkOf {
     exponents_.push_back(exponent);
     return static_cast<int>(net_.nodes.size()) - 1;
   }
-  static Shape slide(const Shape& in, const Window& w, std::int64_t channels, std::int64_t spread_h = 1,
-                     std::int64_t spread_w = 1) {
-    return {window_extent(in.h, w.r, w.stride_h, w.dilation_h, w.pad_top, w.pad_bottom, spread_h),
-            window_extent(in.w, w.s, w.stride_w, w.dilation_w, w.pad_left, w.pad_right, spread_w), channels};
-  }
-
   int add_layer(int from, Layer layer, const ConvOf& o) {
-    IntNode node = bounded(make(IntOp::conv, {from}), o.exponent, o.low, o.high);
+    IntNode node = bounded(make(IntLayer{static_cast<int>(net_.layers.size())}, {from}), o.exponent, o.low, o.high);
     layer.name = node.name;
     layer.in = shape(from);
     layer.out = slide(layer.in, layer.conv.window, o.k, layer.conv.spread_h, layer.conv.spread_w);
     layer.node = static_cast<int>(net_.nodes.size());
     node.shape = layer.out;
-    node.layer = static_cast<int>(net_.layers.size());
     fill(layer, o);
     net_.layers.push_back(std::move(layer));
     return append(std::move(node), o.exponent);

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <map>
+#include <string_view>
 
 #include "graphs.hpp"
 #include "qnudge/core/error.hpp"
@@ -12,12 +14,15 @@ namespace {
 
 using test::GraphOf;
 using test::Reals;
+using test::relu_table;
 
 constexpr BatchNormMode kModes[] = {BatchNormMode::separate, BatchNormMode::fold};
 
-std::vector<IntOp> ops(const IntNetwork& network) {
-  std::vector<IntOp> all;
-  for (const IntNode& node : network.nodes) all.push_back(node.op);
+using Kinds = std::vector<std::string_view>;
+
+Kinds kinds(const IntNetwork& network) {
+  Kinds all;
+  for (const IntNode& node : network.nodes) all.push_back(kind_of(node));
   return all;
 }
 
@@ -40,14 +45,15 @@ void expect_same_function(const Graph& graph, BatchNormMode mode, std::uint64_t 
     expect_near(actual[i], wanted.at(static_cast<std::size_t>(node.source)), "node " + node.name);
     EXPECT_EQ(node.shape, graph.nodes.at(static_cast<std::size_t>(node.source)).shape);
     for (const int in : node.inputs) EXPECT_LT(in, static_cast<int>(i));
-    if (node.op != IntOp::conv) continue;
-    expect_near(linear.at(static_cast<std::size_t>(node.layer)),
+    if (node.layer() < 0) continue;
+    expect_near(linear.at(static_cast<std::size_t>(node.layer())),
                 wanted.at(static_cast<std::size_t>(node.linear_source)), "before ReLU of " + node.name);
-    EXPECT_EQ(network.layer(node.layer).node, static_cast<int>(i));
+    EXPECT_EQ(network.layer(node.layer()).node, static_cast<int>(i));
   }
   // Flattening behind a layer that is the output is only ONNX's shape.
   int output = graph.output;
-  while (network.flatten_output && graph.nodes.at(static_cast<std::size_t>(output)).op == Op::flatten) {
+  while (network.flatten_output &&
+         graph.nodes.at(static_cast<std::size_t>(output)).what.index() == FloatPrimitive(FloatMove{}).index()) {
     output = graph.nodes.at(static_cast<std::size_t>(output)).inputs[0];
   }
   EXPECT_EQ(network.at(network.output).source, output);
@@ -69,16 +75,17 @@ TEST_P(LowerRandom, KeepsTheFunctionOfEveryNode) {
 INSTANTIATE_TEST_SUITE_P(Seeds, LowerRandom, testing::Range(0, 16));
 
 TEST(RandomGraph, CoversEveryOperatorAndIsDeterministic) {
-  std::vector<int> seen(12);
+  std::map<std::string_view, int> seen;
   int grouped = 0, transposed = 0, dilated = 0, flat = 0, layer_output = 0, two_readers = 0;
   for (std::uint64_t seed = 0; seed < 300; ++seed) {
     const Graph graph = test::random_graph(seed);
     std::vector<int> readers(graph.nodes.size());
     for (const Node& node : graph.nodes) {
-      ++seen[static_cast<std::size_t>(node.op)];
-      grouped += node.conv.groups > 1;
-      transposed += node.conv.transposed;
-      dilated += node.conv.window.dilation_h > 1;
+      ++seen[kind_of(node)];
+      const FloatLayer layer = node.layer() != nullptr ? *node.layer() : FloatLayer{};
+      grouped += layer.conv.groups > 1;
+      transposed += layer.conv.transposed;
+      dilated += layer.conv.window.dilation_h > 1;
       ASSERT_GT(node.shape.size(), 0) << seed;
       for (const int in : node.inputs) ++readers[static_cast<std::size_t>(in)];
     }
@@ -89,11 +96,16 @@ TEST(RandomGraph, CoversEveryOperatorAndIsDeterministic) {
     flat += graph.spatial_rank == 1;
     layer_output += lower(graph, BatchNormMode::separate).float_output();
   }
-  for (std::size_t op = 0; op < seen.size(); ++op) EXPECT_GT(seen[op], 5) << to_string(static_cast<Op>(op));
+  EXPECT_EQ(seen.size(), 12u);
+  for (const auto& [kind, count] : seen) EXPECT_GT(count, 5) << kind;
   for (const int count : {grouped, transposed, dilated, flat, layer_output, two_readers}) EXPECT_GT(count, 20);
   const Graph a = test::random_graph(7), b = test::random_graph(7);
   ASSERT_EQ(a.nodes.size(), b.nodes.size());
-  for (std::size_t i = 0; i < a.nodes.size(); ++i) EXPECT_EQ(a.nodes[i].weights, b.nodes[i].weights);
+  for (std::size_t i = 0; i < a.nodes.size(); ++i) {
+    ASSERT_EQ(a.nodes[i].what.index(), b.nodes[i].what.index());
+    if (a.nodes[i].layer() == nullptr) continue;
+    EXPECT_EQ(a.nodes[i].layer()->weights, b.nodes[i].layer()->weights);
+  }
 }
 
 TEST(Lower, MergesAChainOfBatchNormsAndItsActivation) {
@@ -102,9 +114,9 @@ TEST(Lower, MergesAChainOfBatchNormsAndItsActivation) {
   const int first = g.batch_norm(conv, {-2, 0.5f}, {1, 2});
   const int second = g.batch_norm(first, {3, -4}, {0, 1});
   const int clip = g.clip(second, 0.0f, 6.0f);
-  g.pool(Op::max_pool, clip, {});
+  g.pool(WindowKind::max, clip, {});
   const IntNetwork network = lower(g.graph(), BatchNormMode::separate);
-  EXPECT_EQ(ops(network), (std::vector{IntOp::input, IntOp::conv, IntOp::max_pool}));
+  EXPECT_EQ(kinds(network), (Kinds{"input", "conv", "max_pool"}));
   const IntNode& node = network.at(1);
   EXPECT_EQ(node.name, "conv1");
   EXPECT_EQ(node.source, clip);
@@ -127,11 +139,11 @@ TEST(Lower, BatchNormBehindALayerWithTwoReadersStandsAlone) {
   GraphOf g({2, 2, 2});
   const int conv = g.conv(0, 2, {1, 2, 3, 4});
   const int norm = g.batch_norm(conv, {-2, 0}, {1, 2});
-  const int relu = g.add(Op::relu, {norm});
-  g.add(Op::add, {conv, relu});
+  const int relu = g.add(relu_table(), {norm});
+  g.add(FloatCombine{}, {conv, relu});
   for (const BatchNormMode mode : kModes) {
     const IntNetwork network = lower(g.graph(), mode);
-    EXPECT_EQ(ops(network), (std::vector{IntOp::input, IntOp::conv, IntOp::conv, IntOp::add}));
+    EXPECT_EQ(kinds(network), (Kinds{"input", "conv", "conv", "add"}));
     const Layer& alone = network.layer(1);
     EXPECT_FALSE(alone.tunable);
     EXPECT_EQ(alone.conv.groups, 2);
@@ -147,9 +159,9 @@ TEST(Lower, BatchNormBehindALayerWithTwoReadersStandsAlone) {
 
 TEST(Lower, PreActivationBatchNormOfTheInput) {
   GraphOf g({2, 2, 2});
-  g.conv(g.add(Op::relu, {g.batch_norm(0, {2, -1}, {0, 1})}), 1, {1, 1});
+  g.conv(g.add(relu_table(), {g.batch_norm(0, {2, -1}, {0, 1})}), 1, {1, 1});
   const IntNetwork network = lower(g.graph(), BatchNormMode::fold);
-  EXPECT_EQ(ops(network), (std::vector{IntOp::input, IntOp::conv, IntOp::conv}));
+  EXPECT_EQ(kinds(network), (Kinds{"input", "conv", "conv"}));
   EXPECT_FALSE(network.layer(0).tunable);
   EXPECT_TRUE(network.layer(1).tunable);
 }
@@ -157,9 +169,9 @@ TEST(Lower, PreActivationBatchNormOfTheInput) {
 TEST(Lower, ReluWithAnotherReaderOfItsProducerBecomesAClamp) {
   GraphOf g({1, 1, 1});
   const int conv = g.conv(0, 1, {1});
-  g.concat({conv, g.add(Op::relu, {conv})});
+  g.concat({conv, g.add(relu_table(), {conv})});
   const IntNetwork network = lower(g.graph(), BatchNormMode::separate);
-  EXPECT_EQ(ops(network), (std::vector{IntOp::input, IntOp::conv, IntOp::clamp, IntOp::concat}));
+  EXPECT_EQ(kinds(network), (Kinds{"input", "conv", "clamp", "concat"}));
   EXPECT_EQ(network.at(1).low, -128);
   EXPECT_EQ(network.at(2).low, 0);
 }
@@ -168,8 +180,8 @@ TEST(Lower, ReluIsNotMergedWhicheverReaderComesFirst) {
   for (const bool relu_first : {false, true}) {
     GraphOf g({1, 1, 1});
     const int conv = g.conv(0, 1, {1});
-    const auto relu = [&] { return g.add(Op::relu, {conv}); };
-    const auto pool = [&] { return g.pool(Op::max_pool, conv, {}); };
+    const auto relu = [&] { return g.add(relu_table(), {conv}); };
+    const auto pool = [&] { return g.pool(WindowKind::max, conv, {}); };
     const int first = relu_first ? relu() : pool();
     g.concat({first, relu_first ? pool() : relu()});
     const IntNetwork network = lower(g.graph(), BatchNormMode::separate);
@@ -180,10 +192,10 @@ TEST(Lower, ReluIsNotMergedWhicheverReaderComesFirst) {
 
 TEST(Lower, AdditionTakesItsActivation) {
   GraphOf g({1, 1, 2});
-  const int sum = g.add(Op::add, {g.conv(0, 2, {1, 2, 3, 4}), 0});
+  const int sum = g.add(FloatCombine{}, {g.conv(0, 2, {1, 2, 3, 4}), 0});
   g.clip(sum, 0.0f, 3.0f);
   const IntNetwork network = lower(g.graph(), BatchNormMode::separate);
-  EXPECT_EQ(ops(network), (std::vector{IntOp::input, IntOp::conv, IntOp::add}));
+  EXPECT_EQ(kinds(network), (Kinds{"input", "conv", "add"}));
   EXPECT_EQ(network.at(2).low, 0);
   EXPECT_EQ(network.at(2).clip_high, 3.0);
   EXPECT_FALSE(network.float_output());
@@ -192,14 +204,14 @@ TEST(Lower, AdditionTakesItsActivation) {
 TEST(Lower, NodeReadTwiceByOneAdditionIsNotMerged) {
   GraphOf g({1, 1, 1});
   const int conv = g.conv(0, 1, {1});
-  g.add(Op::add, {conv, conv});
+  g.add(FloatCombine{}, {conv, conv});
   const IntNetwork network = lower(g.graph(), BatchNormMode::separate);
   EXPECT_EQ(network.at(2).inputs, (std::vector{1, 1}));
 }
 
 TEST(Lower, OutputLayerIsFloatWithReluButNotWithAnUpperBound) {
   GraphOf relu({1, 1, 1});
-  relu.add(Op::relu, {relu.conv(0, 1, {1})});
+  relu.add(relu_table(), {relu.conv(0, 1, {1})});
   const IntNetwork merged = lower(relu.graph(), BatchNormMode::separate);
   EXPECT_TRUE(merged.float_output());
   EXPECT_EQ(merged.at(merged.output).low, 0);
@@ -207,7 +219,7 @@ TEST(Lower, OutputLayerIsFloatWithReluButNotWithAnUpperBound) {
   GraphOf clip({1, 1, 1});
   clip.clip(clip.conv(0, 1, {1}), 0.0f, 6.0f);
   const IntNetwork kept = lower(clip.graph(), BatchNormMode::separate);
-  EXPECT_EQ(ops(kept), (std::vector{IntOp::input, IntOp::conv, IntOp::clamp}));
+  EXPECT_EQ(kinds(kept), (Kinds{"input", "conv", "clamp"}));
   EXPECT_FALSE(kept.float_output());
   EXPECT_EQ(kept.at(1).low, -128);
 }
@@ -215,11 +227,11 @@ TEST(Lower, OutputLayerIsFloatWithReluButNotWithAnUpperBound) {
 TEST(Lower, DropsWhatTheOutputDoesNotNeed) {
   GraphOf g({1, 1, 1});
   const int conv = g.conv(0, 1, {1});
-  g.add(Op::relu, {g.conv(conv, 1, {2})});
+  g.add(relu_table(), {g.conv(conv, 1, {2})});
   Graph graph = g.graph();
   graph.output = conv;
   const IntNetwork network = lower(graph, BatchNormMode::separate);
-  EXPECT_EQ(ops(network), (std::vector{IntOp::input, IntOp::conv}));
+  EXPECT_EQ(kinds(network), (Kinds{"input", "conv"}));
   EXPECT_TRUE(network.float_output());
 }
 
@@ -244,9 +256,9 @@ TEST(Lower, GeneralClipKeepsItsBoundsAsAClamp) {
   const auto clamp = [](float low, float high) {
     GraphOf g({1, 1, 1});
     g.clip(g.conv(0, 1, {1}), low, high);
-    g.pool(Op::max_pool, 2, {});
+    g.pool(WindowKind::max, 2, {});
     const IntNetwork network = lower(g.graph(), BatchNormMode::separate);
-    return network.at(2).op == IntOp::clamp ? network.at(2) : IntNode{};
+    return kind_of(network.at(2)) == "clamp" ? network.at(2) : IntNode{};
   };
   EXPECT_EQ(clamp(-1, 1).clip_low, -1.0);
   EXPECT_EQ(clamp(-1, 1).clip_high, 1.0);
@@ -261,8 +273,8 @@ TEST(Lower, GeneralClipKeepsItsBoundsAsAClamp) {
 TEST(Lower, AFlattenedLayerIsStillAFloatOutput) {
   GraphOf g({4, 4, 2});
   const int conv = g.conv(0, 3, {1.0, 2.0, 3.0, 4.0, 5.0, 6.0});
-  const int relu = g.add(Op::relu, {conv});
-  g.add(Op::flatten, {relu});
+  const int relu = g.add(relu_table(), {conv});
+  g.add(FloatMove{}, {relu});
   IntNetwork network = lower(g.graph(), BatchNormMode::separate);
   EXPECT_TRUE(network.float_output());
   EXPECT_TRUE(network.flatten_output);
@@ -273,17 +285,15 @@ TEST(Lower, AFlattenedLayerIsStillAFloatOutput) {
 
 TEST(Lower, FlatteningCodesStaysAView) {
   GraphOf bounded({4, 4, 2});
-  const int clip = bounded.add(Op::clip, {bounded.conv(0, 1, {1.0, 2.0})});
+  const int clip = bounded.clip(bounded.conv(0, 1, {1.0, 2.0}), 0.0f, 1.0f);
   bounded.graph();
   GraphOf pooled({4, 4, 2});
-  pooled.add(Op::flatten, {pooled.pool(Op::max_pool, pooled.conv(0, 1, {1.0, 2.0}), {})});
+  pooled.add(FloatMove{}, {pooled.pool(WindowKind::max, pooled.conv(0, 1, {1.0, 2.0}), {})});
   EXPECT_FALSE(lower(pooled.graph(), BatchNormMode::separate).float_output());
   EXPECT_FALSE(lower(pooled.graph(), BatchNormMode::separate).flatten_output);
   Graph graph = bounded.graph();
-  graph.nodes[static_cast<std::size_t>(clip)].clip_low = 0;
-  graph.nodes[static_cast<std::size_t>(clip)].clip_high = 1;
   Node flatten;
-  flatten.op = Op::flatten;
+  flatten.what = FloatMove{};
   flatten.name = "flat";
   flatten.inputs = {clip};
   flatten.shape = {1, 1, 16};

@@ -141,7 +141,7 @@ TEST_F(OnnxExport, ReluStandsBehindItsOwnQuantiserForOnnxRuntimeAndBeforeItForTe
 TEST_F(OnnxExport, RefusesANetworkThatContradictsItself) {
   IntNetwork net = residual_network();
   for (IntNode& node : net.nodes) {
-    if (node.op == IntOp::add) node.multiplier_a *= 2;
+    if (auto* const add = std::get_if<IntCombine>(&node.what)) add->multiplier_a *= 2;
   }
   EXPECT_THROW(to_qdq_onnx(net), Error);
   net = residual_network();

@@ -47,7 +47,7 @@ inline IntNetwork concat_network() {
   const int joined = net.concat({a, b});
   Window two;
   two.r = two.s = two.stride_h = two.stride_w = 2;
-  const int pooled = net.pool(joined, IntOp::max_pool, two, -4);
+  const int pooled = net.pool(joined, WindowKind::max, two, -4);
   const int twice = net.concat({pooled, pooled, net.clamp(pooled, -20, 50)});
   const int flat = net.view(twice);
   const int hidden = net.gemm(flat, {.k = 16, .low = 0, .high = 90});
@@ -64,9 +64,9 @@ inline IntNetwork pooling_network() {
   Window tall;
   tall.r = 3;
   tall.s = 2;
-  const int a = net.pool(net.conv(0, {.k = 6, .groups = 6}), IntOp::average_pool, three, -5);
-  const int b = net.pool(a, IntOp::average_pool, tall, -5, true);
-  const int c = net.pool(b, IntOp::average_pool, three, -6, true);
+  const int a = net.pool(net.conv(0, {.k = 6, .groups = 6}), WindowKind::average, three, -5);
+  const int b = net.pool(a, WindowKind::average, tall, -5, true);
+  const int c = net.pool(b, WindowKind::average, three, -6, true);
   const int gate = net.sigmoid(net.conv(c, {.k = 4, .low = 0, .high = 96}));
   return net.finish(gate);
 }
@@ -87,7 +87,7 @@ inline IntNetwork line_network() {
   w.r = 3;
   w.stride_h = 2;
   w.pad_bottom = 1;
-  const int b = net.pool(net.conv(a, {.k = 8, .dilation = 2, .groups = 8}), IntOp::max_pool, w, -4);
+  const int b = net.pool(net.conv(a, {.k = 8, .dilation = 2, .groups = 8}), WindowKind::max, w, -4);
   const int up = net.conv(b, {.k = 6, .r = 4, .pad = 1, .spread = 2, .output_padding = 1, .low = 0, .high = 80});
   return net.finish(net.gemm(net.concat({up, up}), {.k = 7, .bits = 4}));  // flattened without a view
 }

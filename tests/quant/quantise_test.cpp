@@ -25,7 +25,7 @@ IntNetwork one_layer(const std::vector<float>& weights, const std::vector<float>
   const auto k = static_cast<std::int64_t>(scale.size());
   GraphOf g({1, 1, static_cast<std::int64_t>(weights.size()) / k});
   const int norm = g.batch_norm(g.conv(0, k, weights), scale, shift);
-  if (!output) g.pool(Op::max_pool, norm, {});
+  if (!output) g.pool(WindowKind::max, norm, {});
   IntNetwork network = lower(g.graph(), mode);
   set_exponents(network, output ? std::vector{-5, 3} : std::vector{-5, -3, -3});
   return network;
@@ -167,7 +167,7 @@ TEST(QuantiseLayer, ExtremeValuesStaySound) {
 
 TEST(QuantiseLayer, StandAloneBatchNormHasSignCodesWhateverTheGrid) {
   GraphOf g({1, 1, 3});
-  g.pool(Op::max_pool, g.batch_norm(0, {0.3f, -0.3f, 0}, {1, 2, 0.25f}), {});
+  g.pool(WindowKind::max, g.batch_norm(0, {0.3f, -0.3f, 0}, {1, 2, 0.25f}), {});
   IntNetwork network = lower(g.graph(), BatchNormMode::fold);
   set_exponents(network, std::vector{-5, -4, -4});
   for (const Grid& grid : test::all_grids()) {
@@ -254,8 +254,8 @@ TEST(WorstAccumulator, BoundsWhatTheInputCanReach) {
     GraphOf g({1, 1, 2});
     int at = g.conv(0, 2, {1, 0, 0, 1});
     if (relu) at = g.clip(at, 0.0f, 3.125f);
-    if (pooled) at = g.concat({g.pool(Op::max_pool, at, {})});
-    g.pool(Op::max_pool, g.conv(at, 2, {1, -1, 0.5f, 0.25f}, {0, 1}), {});
+    if (pooled) at = g.concat({g.pool(WindowKind::max, at, {})});
+    g.pool(WindowKind::max, g.conv(at, 2, {1, -1, 0.5f, 0.25f}, {0, 1}), {});
     IntNetwork network = lower(g.graph(), BatchNormMode::separate);
     std::vector<int> exponents(network.nodes.size(), -5);
     set_exponents(network, exponents);
@@ -306,10 +306,14 @@ TEST(PackedSize, CountsBitsBiasesAndMultipliers) {
   EXPECT_EQ(packed_size_bytes(network), 4 + 12 + 12);
 }
 
-TEST(IntOpNames, AreDistinct) {
-  EXPECT_STREQ(to_string(IntOp::input), "input");
-  EXPECT_STREQ(to_string(IntOp::view), "view");
-  EXPECT_STREQ(to_string(IntOp::average_pool), "average_pool");
+TEST(KindsOfNodes, AreDistinct) {
+  EXPECT_EQ(kind_of(IntNode{}), "input");
+  EXPECT_EQ(kind_of(IntNode{.what = IntLayer{}}), "conv");
+  EXPECT_EQ(kind_of(IntNode{.what = IntTable{}}), "clamp");
+  EXPECT_EQ(kind_of(IntNode{.what = IntTable{.function = sigmoid_function()}}), "lookup");
+  EXPECT_EQ(kind_of(IntNode{.what = IntMove{}}), "view");
+  EXPECT_EQ(kind_of(IntNode{.what = IntMove{{{{}}}}}), "concat");
+  EXPECT_EQ(kind_of(IntNode{.what = IntWindow{.kind = WindowKind::average}}), "average_pool");
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ using nlohmann::json;
 Reference sample() {
   Reference r;
   r.exponents = {-5, 0, 7, -60};
+  r.constant_layers = {0, 2};
   r.channel_means = {{0.1, -2.5e-300}, {}, {3.0}};
   r.fitness = {{1, -2, 3, 4, 5, 1 << 30}, {0, 1, 2}, 2};
   r.gate = {{7, 8}, {1}, 0};
@@ -64,6 +65,7 @@ TEST_F(ReferenceFile, ComesBackAsItWas) {
   save_reference(sample(), path_);
   const Reference r = load_reference(path_);
   EXPECT_EQ(r.exponents, sample().exponents);
+  EXPECT_EQ(r.constant_layers, sample().constant_layers);
   EXPECT_EQ(r.channel_means, sample().channel_means);
   EXPECT_EQ(r.fitness.logits, sample().fitness.logits);
   EXPECT_EQ(r.fitness.predicted, sample().fitness.predicted);
@@ -82,7 +84,8 @@ TEST_F(ReferenceFile, ComesBackAsItWas) {
 
 TEST_F(ReferenceFile, FingerprintSeesEveryField) {
   const std::vector<std::function<void(Reference&)>> changes = {
-      [](Reference& r) { r.exponents[1] = 1; },          [](Reference& r) { r.channel_means[0][1] = 0.0; },
+      [](Reference& r) { r.exponents[1] = 1; },          [](Reference& r) { r.constant_layers[1] = 1; },
+      [](Reference& r) { r.constant_layers.clear(); },   [](Reference& r) { r.channel_means[0][1] = 0.0; },
       [](Reference& r) { r.fitness.logits[0] = 2; },     [](Reference& r) { r.fitness.predicted[2] = 0; },
       [](Reference& r) { r.fitness.correct = 1; },       [](Reference& r) { r.gate.logits[1] = 0; },
       [](Reference& r) { r.test.cross_entropy = 3; },    [](Reference& r) { r.threshold.errors[1] = 1; },
@@ -122,7 +125,7 @@ TEST_F(ReferenceFile, RefusesSealedContentThatIsNotAReference) {
     expect_refused(what);
   };
   for (const auto& [key, value] : good.items()) {
-    refuse("without " + key, [&](json& j) { j.erase(key); });
+    if (key != "constant_layers") refuse("without " + key, [&](json& j) { j.erase(key); });
     for (const json& wrong : {json(nullptr), json(1.5), json(-1), json(json::array({1})), json(json::object()),
                               json(json::binary({1, 2, 3}))}) {
       refuse(key + " = " + wrong.type_name(), [&](json& j) { j[key] = wrong; });
@@ -147,6 +150,11 @@ TEST_F(ReferenceFile, RefusesSealedContentThatIsNotAReference) {
   });
   refuse("half an error", [&](json& j) { j["threshold"]["errors"] = blob; });
   refuse("mean of half a number", [&](json& j) { j["channel_means"][0] = blob; });
+  refuse("no constant layers", [](json& j) { j["constant_layers"] = json::binary({}); });
+  refuse("constant layers out of order", [](json& j) {
+    j["constant_layers"] = json::binary({1, 0, 0, 0, 1, 0, 0, 0});
+  });
+  refuse("a constant layer below 0", [](json& j) { j["constant_layers"] = json::binary({255, 255, 255, 255}); });
   refuse("exponent out of range", [&](json& j) { j["exponents"] = blob; });
 }
 

@@ -28,7 +28,7 @@ TEST(TargetSite, IsTheAdditionWhereTheShortcutIsReadyAndTheLayerElsewhere) {
   EXPECT_EQ(target_site(network, 2), (TargetSite{network.layer(2).node, -1})) << "the output";
 
   const auto source = [&](int layer) {
-    return graph.nodes[static_cast<std::size_t>(target_source(network, graph, layer))].name;
+    return graph.nodes[static_cast<std::size_t>(target_source(network, layer))].name;
   };
   EXPECT_EQ(source(0), "conv1_bn");
   EXPECT_EQ(source(1), "add") << "before its ReLU";

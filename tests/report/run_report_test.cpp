@@ -90,6 +90,7 @@ TEST(RunReport, JsonHasEveryKeyOfTheDesign) {
   EXPECT_EQ(j["leaky"], false);
   EXPECT_EQ(j["backend"], "host");
   EXPECT_EQ(j["device"], "a processor");
+  EXPECT_FALSE(j.contains("graphs")) << "no graphs, nothing to say about them";
   EXPECT_EQ(j["seed"], 7);
   EXPECT_EQ(j["seconds"], 3.0);
   EXPECT_EQ(j["evaluations"], 100);
@@ -125,6 +126,15 @@ TEST(RunReport, JsonHasEveryKeyOfTheDesign) {
   EXPECT_EQ(j["notes"], json({"a note"}));
   EXPECT_EQ(j["model"]["path"], "m.onnx");
   EXPECT_EQ(j["data"]["test"]["fingerprint"], "t2");
+}
+
+TEST(RunReport, JsonSaysWhetherGenerationsRanAsOneGraphAndWhyNot) {
+  ReportContext with_graphs = context();
+  with_graphs.graphs = GraphUsage{
+      .one_launch = 3, .one_by_one = 1, .nodes = {{"kernel", 31}, {"loop", 2}}, .depth = 2, .reasons = {"refused"}};
+  const json j = json::parse(report_json(make_run_report(sample_result(), with_graphs, true)));
+  EXPECT_EQ(j["graphs"], json::parse(R"({"one_launch": 3, "one_by_one": 1, "nodes": {"kernel": 31, "loop": 2},
+                                         "depth": 2, "reasons": ["refused"]})"));
 }
 
 TEST(RunReport, TextShowsEveryNumber) {
@@ -209,6 +219,36 @@ TEST(RunReport, NothingToRecoverAndGateVerdict) {
   EXPECT_THAT(report_text(report), HasSubstr("nothing to recover"));
   EXPECT_THAT(report_text(report), HasSubstr("discarded the search's result"));
   EXPECT_THAT(report_text(make_run_report(result, context(), false)), Not(HasSubstr("discarded")));
+}
+
+TEST(RunReport, SharesBeyondTheLossAreToldInPoints) {
+  TuneResult result = sample_result();
+  result.nearest.test = evaluation("11111110");
+  const auto text = [&] { return report_text(make_run_report(result, context(), true)); };
+  EXPECT_THAT(text(),
+              HasSubstr("recovered       nothing of the accuracy that nearest rounding lost on test (12.50 points): "
+                        "tuned is another 12.50 points below\n"));
+  result.tuned.test = evaluation("00000001");
+  EXPECT_THAT(text(), HasSubstr("tuned is another 75.00 points below"));
+  EXPECT_THAT(text(), Not(HasSubstr("-600")));
+  result = sample_result();
+  result.float_test.predicted = answers("11111000");
+  result.tuned.test = evaluation("11111110");
+  EXPECT_THAT(text(),
+              HasSubstr("recovered       all of the accuracy that nearest rounding lost on test (12.50 points), and "
+                        "25.00 points more than float\n"));
+}
+
+TEST(RunReport, AModelThatGuessesIsMarkedAndNothingIsRecovered) {
+  TuneResult result = sample_result();
+  EXPECT_EQ(json::parse(report_json(make_run_report(result, context(), true)))["float_at_chance"], false);
+  result.float_at_chance = true;
+  const RunReport report = make_run_report(result, context(), true);
+  EXPECT_THAT(report_text(report), HasSubstr("\nfloat (only guesses, see note) "));
+  EXPECT_THAT(report_text(report), HasSubstr("recovered       not told: the float model itself only guesses\n"));
+  const json j = json::parse(report_json(report));
+  EXPECT_TRUE(j["recovered"].is_null());
+  EXPECT_EQ(j["float_at_chance"], true);
 }
 
 TEST(RunReport, RefusesPredictionsThatDoNotFitTheLabels) {

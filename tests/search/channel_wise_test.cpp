@@ -266,13 +266,19 @@ std::vector<std::string> notes_with(const std::function<void(Node&)>& change, co
 }
 
 TEST(Descent, ConstantInputsAreNoted) {
-  const auto closed = [](Node& bn) { std::fill(bn.shift.begin(), bn.shift.end(), -1e4f); };
+  const auto closed = [](Node& node) {
+    auto& bn = test::batch_norm_of(node);
+    std::fill(bn.shift.begin(), bn.shift.end(), -1e4f);
+  };
   EXPECT_THAT(notes_with(closed, "conv1_bn"),
               testing::Contains(HasSubstr("layer 'conv2': its inputs are the same in all 1800 rows observed")));
 }
 
 TEST(Descent, LayersOfDeadChannelsAreNoted) {
-  const auto dead = [](Node& conv) { std::fill(conv.weights.begin(), conv.weights.end(), 0.0f); };
+  const auto dead = [](Node& node) {
+    auto& conv = test::layer_of(node);
+    std::fill(conv.weights.begin(), conv.weights.end(), 0.0f);
+  };
   EXPECT_THAT(notes_with(dead, "conv1"),
               testing::Contains(HasSubstr("layer 'conv1': every output channel is constant")));
 }

@@ -432,6 +432,18 @@ TEST(Tune, BiasStartMeetsTheFloatMeans) {
   EXPECT_LT(r.bias->gate.kl, r.nearest.gate.kl);
 }
 
+TEST(Tune, RoundingAloneDoesNotWaitForBiases) {
+  TemporaryFolder folder;
+  ToyProblem toy;
+  toy.config.search.strategy = "none";
+  toy.config.search.start = "nearest";
+  const TuneResult r = toy.tune(folder / "nearest");
+  EXPECT_FALSE(r.bias.has_value());
+  EXPECT_EQ(r.tuned.test.predicted, r.nearest.test.predicted);
+  toy.config.search.start = "bias";
+  EXPECT_TRUE(toy.tune(folder / "bias").bias.has_value());
+}
+
 TEST(Tune, PaperProtocolScoresOnTestImages) {
   TemporaryFolder folder;
   ToyProblem toy;

@@ -32,9 +32,19 @@ std::vector<std::string_view> visible_from(std::string_view layer) {
   return visible;
 }
 
+constexpr std::string_view kRooms = "host/primitives/";
+
+/// "host/primitives/window/qdq.cpp" belongs to quant, "quant_divisors.hpp" beside it too.
+std::string layer_in_room(const std::string& path) {
+  const std::string file = path.substr(path.rfind('/') + 1), facet = file.substr(0, file.find_first_of("._"));
+  return facet == "qdq" ? "quant" : facet == "device" ? "cuda" : facet;
+}
+
 /// "include/qnudge/quant/network.hpp" and "host/quant/lower.cpp" belong to quant, everything in cuda/ to cuda, sources
-/// beside the layers' folders in host/ to cli. Nothing for files outside the layers.
+/// beside the layers' folders in host/ to cli, the facets of a primitive's room to the layers that they are named
+/// after. Nothing for files outside the layers.
 std::optional<std::string> layer_of(const std::string& path) {
+  if (path.starts_with(kRooms)) return layer_in_room(path);
   for (const std::string_view root : {"include/qnudge/", "host/"}) {
     if (!path.starts_with(root)) continue;
     const std::string rest = path.substr(root.size());
@@ -75,12 +85,17 @@ class FileCheck {
       check_layer(include);
     } else if (layer_ == "cuda" && include.target.starts_with("cuda/") && known_.contains(include.target)) {
       return;  // the folders of cuda/ see one another, from the repository's root
+    } else if (file_.path.starts_with(kRooms) && include.target.starts_with("host/" + layer_ + "/") &&
+               known_.contains(include.target)) {
+      return;  // a room sees its layer's private headers, from the repository's root
     } else if (!include.angled && !known_.contains(folder_of(file_.path) + include.target)) {
       refuse(include, "is neither \"qnudge/...\" nor in the same folder");
     } else if (include.angled && layer_ != "cuda" && is_cuda_header(include)) {
       refuse(include, "belongs to CUDA, which only files in cuda/ may include");
     } else if (include.target.starts_with("Random123/") && file_.path != "include/qnudge/core/random123.hpp") {
       refuse(include, "belongs to Random123, which only qnudge/core/random123.hpp may include");
+    } else if (!include.angled && file_.path.starts_with(kRooms)) {
+      check_visible(include, layer_in_room(include.target));
     }
   }
 
@@ -88,7 +103,10 @@ class FileCheck {
     if (include.angled) refuse(include, "is the project's own: write it in quotes");
     if (!known_.contains("include/" + include.target)) refuse(include, "does not exist");
     const std::string rest = include.target.substr(std::string_view("qnudge/").size());
-    const std::string target = rest.substr(0, rest.find('/'));
+    check_visible(include, rest.substr(0, rest.find('/')));
+  }
+
+  void check_visible(const Include& include, const std::string& target) {
     if (std::find(visible_.begin(), visible_.end(), target) == visible_.end()) {
       refuse(include, fmt::format("is of layer {}; {} may include {}", target, layer_, fmt::join(visible_, ", ")));
     }

@@ -26,6 +26,8 @@ std::vector<std::string> planted(const std::string& path, const std::string& lin
   }
   files.push_back(file("host/search/beside.hpp", {}));
   files.push_back(file("cuda/part/inside.hpp", {}));
+  files.push_back(file("host/cpu/private.hpp", {}));
+  files.push_back(file("host/primitives/room/cpu_part.hpp", {}));
   return layering_violations(files);
 }
 
@@ -44,6 +46,20 @@ TEST(Layering, AllowsOwnLayerAndThoseToTheLeft) {
   EXPECT_THAT(planted("host/main.cpp", "#include \"qnudge/report/h.hpp\""), IsEmpty());
   EXPECT_THAT(planted("cuda/x.cu", "#include <cudnn.h>"), IsEmpty());
   EXPECT_THAT(planted("cuda/x.cu", "#include \"cuda/part/inside.hpp\""), IsEmpty());
+}
+
+TEST(Layering, KnowsTheFacetsOfARoom) {
+  EXPECT_THAT(planted("host/primitives/room/qdq.cpp", "#include \"qnudge/quant/h.hpp\""), IsEmpty());
+  EXPECT_THAT(planted("host/primitives/room/cpu.cpp", "#include \"host/cpu/private.hpp\""), IsEmpty());
+  EXPECT_THAT(planted("host/primitives/room/cpu.cpp", "#include \"cpu_part.hpp\""), IsEmpty());
+  EXPECT_THAT(planted("host/primitives/room/device.cpp", "#include \"cuda/part/inside.hpp\""), IsEmpty());
+  EXPECT_THAT(planted("host/primitives/room/model.cpp", "#include \"qnudge/quant/h.hpp\""),
+              ElementsAre(HasSubstr("layer quant")));
+  EXPECT_THAT(planted("host/primitives/room/quant.cpp", "#include \"cpu_part.hpp\""),
+              ElementsAre(HasSubstr("layer cpu")));
+  EXPECT_THAT(planted("host/primitives/room/device.cpp", "#include \"host/cpu/private.hpp\""),
+              ElementsAre(HasSubstr("same folder")));
+  EXPECT_THAT(planted("host/cpu/x.cpp", "#include \"host/cpu/private.hpp\""), ElementsAre(HasSubstr("same folder")));
 }
 
 TEST(Layering, RefusesALayerToTheRight) {

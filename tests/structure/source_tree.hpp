@@ -32,8 +32,9 @@ std::vector<Include> includes_of(const SourceFile& file);
 /// Includes that break the order of the layers
 ///   core -> config -> data -> model -> quant -> kernels -> backend -> {cpu, cuda} -> search -> report -> cli
 /// where a file sees its own layer and those to its left, search and report do not see cpu and cuda, these two do not
-/// see each other, only files in cuda/ include CUDA's headers and only core/random123.hpp includes Random123's. One
-/// sentence each: file, line, what it includes and what it may include.
+/// see each other, a facet in host/primitives belongs to the layer that it is named after (qdq to quant, device to
+/// cuda) and sees that layer's private headers, only files in cuda/ include CUDA's headers and only core/random123.hpp
+/// includes Random123's. One sentence each: file, line, what it includes and what it may include.
 std::vector<std::string> layering_violations(const std::vector<SourceFile>& files);
 
 }  // namespace qnudge::structure

@@ -22,7 +22,7 @@ inline double naive_half(float v, const HalfBounds& bounds) {
 }
 
 inline Doubles naive_half_conv(const IntNetwork& net, const IntNode& node, const Doubles& input, bool is_output) {
-  const Layer& layer = net.layer(node.layer);
+  const Layer& layer = net.layer(node.layer());
   const LayerParams& p = layer.params;
   const Window& win = layer.conv.window;
   const FilterShape& f = layer.filter;
@@ -54,22 +54,56 @@ inline Doubles naive_half_conv(const IntNetwork& net, const IntNode& node, const
 
 inline Doubles naive_half_pool(const IntNetwork& net, const IntNode& node, const Doubles& input) {
   const IntNode& from = net.at(node.inputs.at(0));
-  const bool constant = node.op == IntOp::average_pool && naive_constant_divisor(node, from.shape);
+  const IntWindow& pool = window_of(node);
+  const bool constant = pool.kind == WindowKind::average && naive_constant_divisor(node, from.shape);
   Doubles out;
   for (std::int64_t i = 0; i < node.shape.size(); ++i) {
     const std::int64_t c = i % node.shape.c, ox = i / node.shape.c % node.shape.w,
                        oy = i / (node.shape.c * node.shape.w);
     float sum = 0;
     double largest = -kLargestHalf;
-    naive_window(node.pool, from.shape, oy, ox, false, [&](std::int64_t y, std::int64_t x) {
+    naive_window(pool.window, from.shape, oy, ox, false, [&](std::int64_t y, std::int64_t x) {
       const double v = input.at(naive_at(from.shape, y, x, c));
       sum += static_cast<float>(v);
       largest = std::max(largest, v);
     });
     const double exact = std::ldexp(1.0, from.exponent - node.exponent) /
                          static_cast<double>(std::max<std::int64_t>(1, naive_divisor(node, from.shape, oy, ox)));
-    const float multiplier = constant ? node.multiplier : static_cast<float>(exact);
-    out.push_back(node.op == IntOp::max_pool ? largest : naive_half(sum * multiplier, {}));
+    const float multiplier = constant ? pool.multiplier : static_cast<float>(exact);
+    out.push_back(pool.kind == WindowKind::max ? largest : naive_half(sum * multiplier, {}));
+  }
+  return out;
+}
+
+inline Doubles naive_half_add(const IntNode& node, const Doubles& a, const Doubles& b) {
+  const IntCombine& add = combine_of(node);
+  Doubles out;
+  for (std::size_t e = 0; e < a.size(); ++e) {
+    const float sum = static_cast<float>(a[e]) * add.multiplier_a + static_cast<float>(b.at(e)) * add.multiplier_b;
+    out.push_back(naive_half(sum, half_bounds(node)));
+  }
+  return out;
+}
+
+inline Doubles naive_half_table(const IntNode& node, const Doubles& x) {
+  const IntTable& table = table_of(node);
+  Doubles out;
+  for (const double v : x) {
+    const std::uint16_t bits = std::bit_cast<std::uint16_t>(static_cast<_Float16>(v));
+    out.push_back(table.function.is_identity() ? naive_half(static_cast<float>(v), half_bounds(node))
+                                               : static_cast<double>(to_float(table.halves.at(bits))));
+  }
+  return out;
+}
+
+inline Doubles naive_half_concat(const IntNetwork& net, const IntNode& node, const std::vector<Doubles>& all) {
+  Doubles out;
+  for (std::int64_t pixel = 0; pixel < node.shape.h * node.shape.w; ++pixel) {
+    for (const int from : node.inputs) {
+      const auto c = static_cast<std::ptrdiff_t>(net.at(from).shape.c);
+      const auto at = all.at(static_cast<std::size_t>(from)).begin() + pixel * c;
+      out.insert(out.end(), at, at + c);
+    }
   }
   return out;
 }
@@ -82,48 +116,20 @@ inline std::vector<Doubles> naive_half_run(const IntNetwork& net, std::span<cons
     const auto in = [&](std::size_t j) -> const Doubles& {
       return all.at(static_cast<std::size_t>(node.inputs.at(j)));
     };
-    Doubles out;
-    switch (node.op) {
-      case IntOp::input:
-        for (const Half h : input) out.push_back(static_cast<double>(to_float(h)));
-        break;
-      case IntOp::conv:
-        out = naive_half_conv(net, node, in(0), static_cast<int>(i) == net.output);
-        break;
-      case IntOp::add:
-        for (std::size_t e = 0; e < in(0).size(); ++e) {
-          const float sum =
-              static_cast<float>(in(0)[e]) * node.multiplier_a + static_cast<float>(in(1).at(e)) * node.multiplier_b;
-          out.push_back(naive_half(sum, half_bounds(node)));
-        }
-        break;
-      case IntOp::clamp:
-        for (const double v : in(0)) out.push_back(naive_half(static_cast<float>(v), half_bounds(node)));
-        break;
-      case IntOp::lookup:
-        for (const double v : in(0)) {
-          const std::uint16_t bits = std::bit_cast<std::uint16_t>(static_cast<_Float16>(v));
-          out.push_back(static_cast<double>(to_float(node.half_table.at(bits))));
-        }
-        break;
-      case IntOp::concat:
-        for (std::int64_t pixel = 0; pixel < node.shape.h * node.shape.w; ++pixel) {
-          for (const int from : node.inputs) {
-            const auto c = static_cast<std::ptrdiff_t>(net.at(from).shape.c);
-            const auto at = all.at(static_cast<std::size_t>(from)).begin() + pixel * c;
-            out.insert(out.end(), at, at + c);
-          }
-        }
-        break;
-      case IntOp::max_pool:
-      case IntOp::average_pool:
-        out = naive_half_pool(net, node, in(0));
-        break;
-      case IntOp::view:
-        out = in(0);
-        break;
-    }
-    all.push_back(std::move(out));
+    const auto given = [&](const IntInput&) {
+      Doubles values;
+      for (const Half h : input) values.push_back(static_cast<double>(to_float(h)));
+      return values;
+    };
+    all.push_back(std::visit(
+        Overloaded{
+            given,
+            [&](const IntLayer&) { return naive_half_conv(net, node, in(0), static_cast<int>(i) == net.output); },
+            [&](const IntTable&) { return naive_half_table(node, in(0)); },
+            [&](const IntCombine&) { return naive_half_add(node, in(0), in(1)); },
+            [&](const IntWindow&) { return naive_half_pool(net, node, in(0)); },
+            [&](const IntMove&) { return node.view() ? in(0) : naive_half_concat(net, node, all); }},
+        node.what));
   }
   return all;
 }

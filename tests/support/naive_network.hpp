@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "qnudge/quant/network.hpp"
+#include "support/primitives.hpp"
 
 /// The integer network straight from its definition in quant/network.hpp, one image at a time, sums in int64: slow,
 /// plain, and sharing no code with what it judges.
@@ -63,7 +64,7 @@ inline std::int64_t naive_accumulator(const Layer& layer, std::span<const std::i
 
 inline NaiveTensor naive_conv(const IntNetwork& net, const IntNode& node, std::span<const std::int8_t> input,
                               bool is_output) {
-  const Layer& layer = net.layer(node.layer);
+  const Layer& layer = net.layer(node.layer());
   NaiveTensor out;
   for (std::int64_t y = 0; y < layer.out.h; ++y) {
     for (std::int64_t x = 0; x < layer.out.w; ++x) {
@@ -101,8 +102,9 @@ inline void naive_window(const Window& win, const Shape& in, std::int64_t oy, st
 }
 
 inline std::int64_t naive_divisor(const IntNode& node, const Shape& in, std::int64_t oy, std::int64_t ox) {
+  const IntWindow& pool = window_of(node);
   std::int64_t taps = 0;
-  naive_window(node.pool, in, oy, ox, node.count_include_pad, [&](std::int64_t, std::int64_t) { ++taps; });
+  naive_window(pool.window, in, oy, ox, pool.count_include_pad, [&](std::int64_t, std::int64_t) { ++taps; });
   return taps;
 }
 
@@ -119,24 +121,25 @@ inline bool naive_constant_divisor(const IntNode& node, const Shape& in) {
 inline NaiveTensor naive_pool(const IntNetwork& net, const IntNode& node, std::span<const std::int8_t> input) {
   const IntNode& from = net.at(node.inputs.at(0));
   const Shape& in = from.shape;
-  const bool constant = node.op == IntOp::average_pool && naive_constant_divisor(node, in);
+  const IntWindow& pool = window_of(node);
+  const bool constant = pool.kind == WindowKind::average && naive_constant_divisor(node, in);
   NaiveTensor out;
   for (std::int64_t oy = 0; oy < node.shape.h; ++oy) {
     for (std::int64_t ox = 0; ox < node.shape.w; ++ox) {
       for (std::int64_t c = 0; c < in.c; ++c) {
         std::int64_t sum = 0;
         std::int8_t largest = std::numeric_limits<std::int8_t>::min();
-        naive_window(node.pool, in, oy, ox, false, [&](std::int64_t y, std::int64_t x) {
+        naive_window(pool.window, in, oy, ox, false, [&](std::int64_t y, std::int64_t x) {
           sum += input[naive_at(in, y, x, c)];
           largest = std::max(largest, input[naive_at(in, y, x, c)]);
         });
-        if (node.op == IntOp::max_pool) {
+        if (pool.kind == WindowKind::max) {
           out.codes.push_back(largest);
           continue;
         }
         const double exact = std::ldexp(1.0, from.exponent - node.exponent) /
                              static_cast<double>(std::max<std::int64_t>(1, naive_divisor(node, in, oy, ox)));
-        const float multiplier = constant ? node.multiplier : static_cast<float>(exact);
+        const float multiplier = constant ? pool.multiplier : static_cast<float>(exact);
         out.codes.push_back(naive_code(static_cast<float>(sum) * multiplier, -128, 127));
       }
     }
@@ -147,8 +150,8 @@ inline NaiveTensor naive_pool(const IntNetwork& net, const IntNode& node, std::s
 inline NaiveTensor naive_add(const IntNode& node, const NaiveTensor& a, const NaiveTensor& b) {
   NaiveTensor out;
   for (std::size_t i = 0; i < a.codes.size(); ++i) {
-    const float left = static_cast<float>(a.codes[i]) * node.multiplier_a;
-    const float right = static_cast<float>(b.codes.at(i)) * node.multiplier_b;
+    const float left = static_cast<float>(a.codes[i]) * combine_of(node).multiplier_a;
+    const float right = static_cast<float>(b.codes.at(i)) * combine_of(node).multiplier_b;
     out.codes.push_back(naive_code(left + right, node.low, node.high));
   }
   return out;
@@ -169,6 +172,16 @@ inline NaiveTensor naive_concat(const IntNetwork& net, const IntNode& node, cons
   return out;
 }
 
+inline NaiveTensor naive_table(const IntNode& node, const NaiveTensor& x) {
+  const IntTable& table = table_of(node);
+  NaiveTensor out;
+  for (const std::int8_t code : x.codes) {
+    out.codes.push_back(table.function.is_identity() ? std::clamp(code, node.low, node.high)
+                                                     : table.codes.at(static_cast<std::size_t>(code + 128)));
+  }
+  return out;
+}
+
 /// Every node's tensor for one image of input codes, NHWC.
 inline std::vector<NaiveTensor> naive_run(const IntNetwork& net, std::span<const std::int8_t> input) {
   if (static_cast<std::int64_t>(input.size()) != net.at(0).shape.size()) {
@@ -181,36 +194,19 @@ inline std::vector<NaiveTensor> naive_run(const IntNetwork& net, std::span<const
     const auto in = [&](std::size_t j) -> const NaiveTensor& {
       return tensors.at(static_cast<std::size_t>(node.inputs.at(j)));
     };
-    NaiveTensor out;
-    switch (node.op) {
-      case IntOp::input:
-        out.codes.assign(input.begin(), input.end());
-        break;
-      case IntOp::conv:
-        out = naive_conv(net, node, in(0).codes, is_output);
-        break;
-      case IntOp::add:
-        out = naive_add(node, in(0), in(1));
-        break;
-      case IntOp::clamp:
-        for (const std::int8_t code : in(0).codes) out.codes.push_back(std::clamp(code, node.low, node.high));
-        break;
-      case IntOp::lookup:
-        for (const std::int8_t code : in(0).codes)
-          out.codes.push_back(node.table.at(static_cast<std::size_t>(code + 128)));
-        break;
-      case IntOp::concat:
-        out = naive_concat(net, node, tensors);
-        break;
-      case IntOp::max_pool:
-      case IntOp::average_pool:
-        out = naive_pool(net, node, in(0).codes);
-        break;
-      case IntOp::view:
-        out.codes = in(0).codes;
-        break;
-    }
-    if (is_output && node.op != IntOp::conv) {
+    NaiveTensor out =
+        std::visit(Overloaded{[&](const IntInput&) {
+                                return NaiveTensor{{input.begin(), input.end()}, {}};
+                              },
+                              [&](const IntLayer&) { return naive_conv(net, node, in(0).codes, is_output); },
+                              [&](const IntTable&) { return naive_table(node, in(0)); },
+                              [&](const IntCombine&) { return naive_add(node, in(0), in(1)); },
+                              [&](const IntWindow&) { return naive_pool(net, node, in(0).codes); },
+                              [&](const IntMove&) {
+                                return node.view() ? NaiveTensor{in(0).codes, {}} : naive_concat(net, node, tensors);
+                              }},
+                   node.what);
+    if (is_output && node.layer() < 0) {
       for (const std::int8_t code : out.codes)
         out.values.push_back(std::ldexp(static_cast<float>(code), node.exponent));
     }

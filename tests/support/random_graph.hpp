@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "qnudge/model/graph.hpp"
+#include "support/primitives.hpp"
 
 namespace qnudge::test {
 
@@ -21,7 +22,6 @@ class RandomGraphBuilder {
     graph_.output_name = "output";
     graph_.spatial_rank = chance(20) ? 1 : 2;
     Node input;
-    input.op = Op::input;
     input.name = graph_.input_name;
     input.shape = {pick(4, 12), flat() ? 1 : pick(4, 12), pick(1, 6)};
     graph_.nodes.push_back(input);
@@ -49,23 +49,21 @@ class RandomGraphBuilder {
   bool flat() const { return graph_.spatial_rank == 1; }
   const Shape& shape(int i) const { return graph_.nodes[static_cast<std::size_t>(i)].shape; }
 
-  int append(Op op, std::vector<int> inputs, Node node = {}) {
-    node.op = op;
-    node.name = std::string(to_string(op)) + "_" + std::to_string(graph_.nodes.size());
+  /// `stated`: the shape of a move, if not that of its input.
+  int append(FloatPrimitive what, std::vector<int> inputs, Shape stated = {}) {
+    Node node;
+    node.what = std::move(what);
+    node.name = std::string(kind_of(node)) + "_" + std::to_string(graph_.nodes.size());
     node.inputs = std::move(inputs);
-    const bool slides = op == Op::conv || op == Op::gemm || op == Op::max_pool || op == Op::average_pool;
-    if (!slides && node.shape == Shape{}) node.shape = shape(node.inputs.front());
+    std::vector<Shape> shapes;
+    for (const int i : node.inputs) shapes.push_back(shape(i));
+    node.shape = stated == Shape{} ? shapes[0] : stated;
+    node.shape = shape_of(node, shapes);
     graph_.nodes.push_back(std::move(node));
     return static_cast<int>(graph_.nodes.size()) - 1;
   }
 
-  static Shape slide(const Shape& in, const Window& w, std::int64_t channels, std::int64_t spread_h = 1,
-                     std::int64_t spread_w = 1) {
-    return {window_extent(in.h, w.r, w.stride_h, w.dilation_h, w.pad_top, w.pad_bottom, spread_h),
-            window_extent(in.w, w.s, w.stride_w, w.dilation_w, w.pad_left, w.pad_right, spread_w), channels};
-  }
-
-  void fill(Node& node) {
+  void fill(FloatLayer& node) {
     const auto taps = static_cast<float>(node.filter.taps());
     node.weights.resize(static_cast<std::size_t>(node.filter.size()));
     for (float& w : node.weights) w = real(-2.0f, 2.0f) / std::sqrt(taps);
@@ -97,29 +95,26 @@ class RandomGraphBuilder {
 
   int conv(int from, std::int64_t channels, Extent extent) {
     const Shape in = shape(from);
-    Node node;
+    FloatLayer layer;
     if (chance(20)) {  // depthwise, sometimes with two outputs per input
-      node.conv.groups = in.c;
+      layer.conv.groups = in.c;
       channels = extent == kSame ? channels : in.c * (in.c <= 6 ? pick(1, 2) : 1);
     } else if (in.c % 2 == 0 && channels % 2 == 0 && chance(20)) {
-      node.conv.groups = 2;
+      layer.conv.groups = 2;
     }
-    if (channels % node.conv.groups != 0) node.conv.groups = 1;
-    node.conv.window = random_window(in, extent);
-    node.shape = slide(in, node.conv.window, channels);
-    if (node.shape.h < 1 || node.shape.w < 1) {
-      node.conv.window = Window{};
-      node.shape = {in.h, in.w, channels};
-    }
-    node.filter = {channels, node.conv.window.r, node.conv.window.s, in.c / node.conv.groups};
-    fill(node);
-    return append(Op::conv, {from}, std::move(node));
+    if (channels % layer.conv.groups != 0) layer.conv.groups = 1;
+    layer.conv.window = random_window(in, extent);
+    const Shape out = slide(in, layer.conv.window, channels);
+    if (out.h < 1 || out.w < 1) layer.conv.window = Window{};
+    layer.filter = {channels, layer.conv.window.r, layer.conv.window.s, in.c / layer.conv.groups};
+    fill(layer);
+    return append(std::move(layer), {from});
   }
 
   int transposed_conv(int from) {
     const Shape in = shape(from);
-    Node node;
-    Window& w = node.conv.window;
+    FloatLayer layer;
+    Window& w = layer.conv.window;
     const auto axis = [&](std::int64_t& taps, std::int64_t& spread, std::int64_t& before, std::int64_t& after,
                           std::int64_t extent) {
       taps = pick(2, 4);
@@ -127,33 +122,30 @@ class RandomGraphBuilder {
       before = taps - 1 - pick(0, 1);
       after = taps - 1 - pick(0, 1) + pick(0, spread - 1);
     };
-    axis(w.r, node.conv.spread_h, w.pad_top, w.pad_bottom, in.h);
-    if (!flat()) axis(w.s, node.conv.spread_w, w.pad_left, w.pad_right, in.w);
-    node.conv.transposed = true;
-    node.conv.groups = in.c % 2 == 0 && chance(25) ? 2 : 1;
+    axis(w.r, layer.conv.spread_h, w.pad_top, w.pad_bottom, in.h);
+    if (!flat()) axis(w.s, layer.conv.spread_w, w.pad_left, w.pad_right, in.w);
+    layer.conv.transposed = true;
+    layer.conv.groups = in.c % 2 == 0 && chance(25) ? 2 : 1;
     const std::int64_t channels = pick(1, 4) * 2;
-    node.shape = slide(in, w, channels, node.conv.spread_h, node.conv.spread_w);
-    if (node.shape.h < 1 || node.shape.w < 1) return conv(from, channels, kAny);
-    node.filter = {channels, w.r, w.s, in.c / node.conv.groups};
-    fill(node);
-    return append(Op::conv, {from}, std::move(node));
+    const Shape out = slide(in, w, channels, layer.conv.spread_h, layer.conv.spread_w);
+    if (out.h < 1 || out.w < 1) return conv(from, channels, kAny);
+    layer.filter = {channels, w.r, w.s, in.c / layer.conv.groups};
+    fill(layer);
+    return append(std::move(layer), {from});
   }
 
   int batch_norm(int from) {
-    Node node;
+    FloatBatchNorm norm;
     for (std::int64_t c = 0; c < shape(from).c; ++c) {
       const auto kind = pick(0, 19);
-      node.scale.push_back(kind == 0 ? 0.0f : (kind == 1 ? 1e-12f : (kind < 5 ? -1.0f : 1.0f) * real(0.4f, 1.6f)));
-      node.shift.push_back(real(-0.6f, 0.6f));
+      norm.scale.push_back(kind == 0 ? 0.0f : (kind == 1 ? 1e-12f : (kind < 5 ? -1.0f : 1.0f) * real(0.4f, 1.6f)));
+      norm.shift.push_back(real(-0.6f, 0.6f));
     }
-    return append(Op::batch_norm, {from}, std::move(node));
+    return append(std::move(norm), {from});
   }
 
   int clip(int from, float low, float high) {
-    Node node;
-    node.clip_low = low;
-    node.clip_high = high;
-    return append(Op::clip, {from}, std::move(node));
+    return append(clip_table(static_cast<double>(low), static_cast<double>(high)), {from});
   }
 
   int activate(int from) {
@@ -161,13 +153,13 @@ class RandomGraphBuilder {
     if (chance(10))
       at = clip(at, 0.0f, 1.5f);
     else if (chance(75))
-      at = append(Op::relu, {at});
+      at = append(relu_table(), {at});
     return at;
   }
 
   int add(int a, int b) {
-    const int sum = append(Op::add, chance(50) ? std::vector<int>{a, b} : std::vector<int>{b, a});
-    return chance(60) ? append(Op::relu, {sum}) : (chance(15) ? clip(sum, 0.0f, 2.0f) : sum);
+    const int sum = append(FloatCombine{}, chance(50) ? std::vector<int>{a, b} : std::vector<int>{b, a});
+    return chance(60) ? append(relu_table(), {sum}) : (chance(15) ? clip(sum, 0.0f, 2.0f) : sum);
   }
 
   int residual_block(int from) {
@@ -180,26 +172,25 @@ class RandomGraphBuilder {
   /// 1x1 convolution, strided where the branch is; where strides cannot reach its extent, a branch of its own weights.
   int shortcut(int from, int branch) {
     const Node& like = graph_.nodes[static_cast<std::size_t>(branch)];
-    Node node;
-    Window& w = node.conv.window;
+    FloatLayer layer;
+    Window& w = layer.conv.window;
     w.stride_h = like.shape.h < shape(from).h ? 2 : 1;
     w.stride_w = like.shape.w < shape(from).w ? 2 : 1;
     w.pad_bottom = (like.shape.h - 1) * w.stride_h + 1 - shape(from).h;
     w.pad_right = (like.shape.w - 1) * w.stride_w + 1 - shape(from).w;
     w.pad_bottom = w.pad_bottom > 0 ? w.pad_bottom : 0;
     w.pad_right = w.pad_right > 0 ? w.pad_right : 0;
-    node.shape = slide(shape(from), w, like.shape.c);
-    if (!(node.shape == like.shape)) return branch;
-    node.filter = {like.shape.c, 1, 1, shape(from).c};
-    fill(node);
-    const int at = append(Op::conv, {from}, std::move(node));
+    if (!(slide(shape(from), w, like.shape.c) == like.shape)) return branch;
+    layer.filter = {like.shape.c, 1, 1, shape(from).c};
+    fill(layer);
+    const int at = append(std::move(layer), {from});
     return graph_.nodes.size() < kMaxNodes - 5 && chance(40) ? batch_norm(at) : at;
   }
 
   int pool(int from, Extent extent, bool maximum) {
     const Shape in = shape(from);
-    Node node;
-    Window& w = node.pool;
+    FloatWindow pool{.kind = maximum ? WindowKind::max : WindowKind::average};
+    Window& w = pool.window;
     w.r = extent == kSame || in.h < 2 ? 1 + 2 * pick(0, in.h > 2 ? 1 : 0) : pick(2, in.h < 3 ? 2 : 3);
     w.s = flat() ? 1 : (extent == kSame || in.w < 2 ? 1 + 2 * pick(0, in.w > 2 ? 1 : 0) : pick(2, in.w < 3 ? 2 : 3));
     if (extent == kSame) {
@@ -211,19 +202,17 @@ class RandomGraphBuilder {
       if (w.r == 3) w.pad_top = pick(0, 1);
       if (w.s == 3) w.pad_right = pick(0, 1);
     }
-    node.count_include_pad = !maximum && chance(50);
-    node.shape = slide(in, w, in.c);
-    return append(maximum ? Op::max_pool : Op::average_pool, {from}, std::move(node));
+    pool.count_include_pad = !maximum && chance(50);
+    return append(pool, {from});
   }
 
   int concat(int from) {
     int a = conv(from, pick(1, 6), kSame);
-    a = chance(50) ? append(Op::relu, {a}) : a;
+    a = chance(50) ? append(relu_table(), {a}) : a;
     const int b = chance(40) ? from : (chance(50) ? pool(from, kSame, chance(50)) : conv(from, pick(1, 4), kSame));
     if (shape(a).c + shape(b).c > 16) return a == b ? a : add(conv(a, shape(b).c, kSame), b);
-    Node node;
-    node.shape = {shape(a).h, shape(a).w, shape(a).c + shape(b).c};
-    return append(Op::concat, {a, b}, std::move(node));
+    const Shape parts[] = {shape(a), shape(b)};
+    return append(FloatMove{joined_channels(parts)}, {a, b}, {parts[0].h, parts[0].w, parts[0].c + parts[1].c});
   }
 
   int grow(int at) {
@@ -233,40 +222,35 @@ class RandomGraphBuilder {
     if (kind < 65) return concat(at);
     if (kind < 75) return pool(at, kAny, chance(60));
     if (kind < 83) return transposed_conv(at);
-    if (kind < 90) return append(Op::relu, {batch_norm(at)});
+    if (kind < 90) return append(relu_table(), {batch_norm(at)});
     if (kind < 95) return clip(at, chance(50) ? -0.5f : 0.25f, 1.0f);
-    return append(Op::sigmoid, {at});
+    return append(sigmoid_table(), {at});
   }
 
   int global_average(int from) {
-    Node node;
-    node.pool.r = shape(from).h;
-    node.pool.s = shape(from).w;
-    node.shape = {1, 1, shape(from).c};
-    return append(Op::average_pool, {from}, std::move(node));
+    return append(FloatWindow{WindowKind::average, {.r = shape(from).h, .s = shape(from).w}}, {from});
   }
 
   int gemm(int from) {
-    Node node;
+    FloatLayer layer{.gemm = true};
     const Shape in = shape(from);
-    node.filter = {pick(2, 10), in.h, in.w, in.c};
-    node.conv.window.r = in.h;
-    node.conv.window.s = in.w;
-    node.shape = {1, 1, node.filter.k};
-    fill(node);
-    return append(Op::gemm, {from}, std::move(node));
+    layer.filter = {pick(2, 10), in.h, in.w, in.c};
+    layer.conv.window.r = in.h;
+    layer.conv.window.s = in.w;
+    fill(layer);
+    return append(std::move(layer), {from});
   }
 
-  int perhaps_flat(int at) { return chance(30) ? append(Op::flatten, {at}) : at; }
+  int perhaps_flat(int at) { return chance(30) ? append(FloatMove{}, {at}) : at; }
 
   int finish(int at) {
     const auto kind = pick(0, 9);
-    if (kind < 5) return gemm(append(Op::flatten, {chance(50) ? global_average(at) : at}));
+    if (kind < 5) return gemm(append(FloatMove{}, {chance(50) ? global_average(at) : at}));
     if (kind == 5) return perhaps_flat(conv(at, pick(2, 6), kAny));
-    if (kind == 6) return perhaps_flat(append(Op::relu, {conv(at, pick(2, 6), kAny)}));
+    if (kind == 6) return perhaps_flat(append(relu_table(), {conv(at, pick(2, 6), kAny)}));
     if (kind == 7) return perhaps_flat(clip(conv(at, pick(2, 6), kAny), 0.0f, 1.0f));
-    if (kind == 8) return append(Op::flatten, {global_average(conv(at, pick(2, 6), kAny))});
-    return graph_.nodes[static_cast<std::size_t>(at)].op == Op::input ? conv(at, 3, kAny) : at;
+    if (kind == 8) return append(FloatMove{}, {global_average(conv(at, pick(2, 6), kAny))});
+    return at == 0 ? conv(at, 3, kAny) : at;
   }
 
   Graph graph_;

@@ -24,27 +24,27 @@ inline Graph autoencoder_graph(std::int64_t window, std::int64_t sensors, int de
   graph.spatial_rank = 1;
   graph.fingerprint = fmt::format("autoencoder-{}-{}-{}-{}", window, sensors, depth, seed);
   Node input;
-  input.op = Op::input, input.name = "window", input.shape = {sensors, 1, window};
+  input.name = "window", input.shape = {sensors, 1, window};
   graph.nodes.push_back(input);
-  const auto append = [&](Node node) {
+  const auto append = [&](FloatPrimitive what, const Shape& shape) {
+    Node node{.what = std::move(what), .shape = shape};
     node.inputs = {static_cast<int>(graph.nodes.size()) - 1};
-    node.name = fmt::format("{}_{}", to_string(node.op), graph.nodes.size());
+    node.name = fmt::format("{}_{}", kind_of(node), graph.nodes.size());
     graph.nodes.push_back(std::move(node));
   };
   const auto block = [&](std::int64_t channels, std::int64_t kernel, bool transposed) {
     const Shape in = graph.nodes.back().shape;
-    Node conv;
-    conv.op = Op::conv;
+    FloatLayer conv;
     const std::int64_t pad = transposed ? kernel - 2 : 1;
     conv.conv.window = {.r = kernel, .pad_top = pad, .pad_bottom = pad};
     conv.conv.transposed = transposed;
-    conv.shape = {window_extent(in.h, kernel, 1, 1, pad, pad, 1), 1, channels};
+    const Shape out{window_extent(in.h, kernel, 1, 1, pad, pad, 1), 1, channels};
     conv.filter = {channels, kernel, 1, in.c};
     conv.weights.resize(static_cast<std::size_t>(conv.filter.size()));
     for (float& w : conv.weights) w = draw();
     // The tap that leaves position i at i: behind the padding on the way in, and its mirror image on the way out.
     const std::int64_t tap = transposed ? kernel - 2 : 1;
-    Node bn;
+    FloatBatchNorm bn;
     for (std::int64_t c = 0; c < channels; ++c) {
       const float weight = 0.6f + 0.4f * static_cast<float>(random() % 1001) / 1000.0f;  // no grid has them all
       if (c < in.c) conv.weights[static_cast<std::size_t>((c * kernel + tap) * in.c + c)] += weight;
@@ -52,12 +52,9 @@ inline Graph autoencoder_graph(std::int64_t window, std::int64_t sensors, int de
       bn.shift.push_back(draw());
     }
     conv.bias.assign(static_cast<std::size_t>(channels), 0.0f);
-    append(std::move(conv));
-    bn.op = Op::batch_norm, bn.shape = graph.nodes.back().shape;
-    append(std::move(bn));
-    Node relu;
-    relu.op = Op::relu, relu.shape = graph.nodes.back().shape;
-    append(std::move(relu));
+    append(std::move(conv), out);
+    append(std::move(bn), out);
+    append(relu_table(), out);
   };
   std::vector<std::int64_t> channels{window}, kernels;
   for (int i = 0; i < depth; ++i) {

@@ -11,6 +11,7 @@
 #include "qnudge/cpu/host_backend.hpp"
 #include "qnudge/kernels/score.hpp"
 #include "qnudge/search/tune.hpp"
+#include "support/primitives.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace qnudge::test {
@@ -61,39 +62,33 @@ inline Graph toy_graph() {
   graph.input_name = "input";
   graph.output_name = "logits";
   graph.fingerprint = "toy-graph";
-  const auto add = [&](Op op, const std::string& name, std::vector<int> inputs, Shape shape) -> Node& {
-    Node node;
-    node.op = op;
-    node.name = name;
-    node.inputs = std::move(inputs);
-    node.shape = shape;
-    graph.nodes.push_back(node);
-    return graph.nodes.back();
+  const auto add = [&](FloatPrimitive what, const std::string& name, std::vector<int> inputs, Shape shape) {
+    graph.nodes.push_back({std::move(what), name, std::move(inputs), shape});
+    return static_cast<int>(graph.nodes.size()) - 1;
   };
   const auto conv = [&](const std::string& name, int input, std::int64_t c, std::int64_t k) {
-    Node& n = add(Op::conv, name, {input}, {6, 6, k});
+    FloatLayer n;
     n.filter = {k, 3, 3, c};
     n.conv.window = {.r = 3, .s = 3, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1};
     n.weights = normal(static_cast<std::size_t>(n.filter.size()), 0.3);
     n.bias.assign(static_cast<std::size_t>(k), 0.0f);
-    Node& bn = add(Op::batch_norm, name + "_bn", {static_cast<int>(graph.nodes.size()) - 1}, {6, 6, k});
+    const int at = add(std::move(n), name, {input}, {6, 6, k});
+    FloatBatchNorm bn;
     bn.scale = normal(static_cast<std::size_t>(k), 0.5);
     bn.shift = normal(static_cast<std::size_t>(k), 0.5);
-    return static_cast<int>(graph.nodes.size()) - 1;
+    return add(std::move(bn), name + "_bn", {at}, {6, 6, k});
   };
-  add(Op::input, "input", {}, {6, 6, 3});
-  add(Op::relu, "relu1", {conv("conv1", 0, 3, 8)}, {6, 6, 8});
-  const int skip = static_cast<int>(graph.nodes.size()) - 1;
-  add(Op::add, "add", {conv("conv2", skip, 8, 8), skip}, {6, 6, 8});
-  add(Op::relu, "relu2", {static_cast<int>(graph.nodes.size()) - 1}, {6, 6, 8});
-  Node& pool = add(Op::average_pool, "pool", {static_cast<int>(graph.nodes.size()) - 1}, {1, 1, 8});
-  pool.pool = {.r = 6, .s = 6};
-  add(Op::flatten, "flatten", {static_cast<int>(graph.nodes.size()) - 1}, {1, 1, 8});
-  Node& gemm = add(Op::gemm, "fc", {static_cast<int>(graph.nodes.size()) - 1}, {1, 1, 5});
+  add(FloatInput{}, "input", {}, {6, 6, 3});
+  const int skip = add(relu_table(), "relu1", {conv("conv1", 0, 3, 8)}, {6, 6, 8});
+  const int sum = add(FloatCombine{}, "add", {conv("conv2", skip, 8, 8), skip}, {6, 6, 8});
+  const int relu = add(relu_table(), "relu2", {sum}, {6, 6, 8});
+  const int pool = add(FloatWindow{WindowKind::average, {.r = 6, .s = 6}}, "pool", {relu}, {1, 1, 8});
+  const int flat = add(FloatMove{}, "flatten", {pool}, {1, 1, 8});
+  FloatLayer gemm{.gemm = true};
   gemm.filter = {5, 1, 1, 8};
   gemm.weights = normal(40, 1.0);
   gemm.bias = normal(5, 0.1);
-  graph.output = static_cast<int>(graph.nodes.size()) - 1;
+  graph.output = add(std::move(gemm), "fc", {flat}, {1, 1, 5});
   return graph;
 }
 

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "qnudge/core/stop.hpp"
 #include "qnudge/kernels/mutate.hpp"
 #include "qnudge/kernels/score.hpp"
 #include "qnudge/quant/gram.hpp"
@@ -83,9 +84,6 @@ struct GramOptions {
   bool joint_gain = true;  ///< fit each channel's gain along with its codes (kStartFits, kFitEvery)
 };
 
-/// Set from anywhere (signal handler, clock); a `repeat` looks at it before every generation.
-using StopFlag = std::atomic<bool>;
-
 /// What a progress bar may look at while a layer is searched; the device writes it, nobody waits for it.
 struct Mailbox {
   std::atomic<std::int64_t> generation{0}, best{0}, candidate_images{0};
@@ -130,11 +128,12 @@ class LayerSearch {
   /// appended to the history, the mailbox and the generation counter move on.
   virtual void select() = 0;
 
-  /// Runs `body` until the generation counter is `limit` or `stop` is set. `body` may only enqueue and must not look at
-  /// anything that changes between generations: a backend may record it once and replay it.
+  /// Runs `body` until the generation counter is `limit` or `stop`, which it looks at before every generation, is set.
+  /// May also end within a generation by Error(kind interrupted) (core/stop.hpp). `body` may only enqueue and must not
+  /// look at anything that changes between generations: a backend may record it once and replay it.
   virtual void repeat(std::int32_t limit, const StopFlag& stop, const std::function<void()>& body) = 0;
 
-  virtual PopulationState save() const = 0;                  ///< reads back
+  virtual PopulationState save() const = 0;  ///< reads back; within a generation: the state at its beginning
   virtual std::vector<GenerationRecord> take_history() = 0;  ///< records since the last call
   virtual const Mailbox& mailbox() const = 0;
 };

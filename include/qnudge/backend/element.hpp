@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <vector>
-
 #include "qnudge/kernels/activation.hpp"
 #include "qnudge/quant/network.hpp"
 
@@ -24,17 +22,6 @@ template <>
 inline ElementBounds<Half> element_bounds(const IntNode& node) {
   const HalfBounds bounds = half_bounds(node);
   return {bounds.low, bounds.high};
-}
-
-template <class T>
-const std::vector<T>& lookup_table(const IntNode& node);
-template <>
-inline const std::vector<std::int8_t>& lookup_table(const IntNode& node) {
-  return node.table;
-}
-template <>
-inline const std::vector<Half>& lookup_table(const IntNode& node) {
-  return node.half_table;
 }
 
 }  // namespace qnudge

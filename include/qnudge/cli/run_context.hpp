@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "qnudge/cli/command.hpp"
+#include "qnudge/cli/signals.hpp"
 #include "qnudge/report/run_report.hpp"
 #include "qnudge/search/tune.hpp"
 
@@ -37,11 +38,8 @@ RunReport write_results(const RunContext& run, const TuneResult& result, const s
 /// Logs model, data, device and folder.
 void announce(const RunContext& run);
 
-/// What SIGINT and SIGTERM do: a resumable run saves and stops, anything else simply ends.
-enum class OnSignal { stop_run, end_process };
-
-/// Runs `work` with progress shown and the request's stop flag set up.
-void observe(RunContext& run, Terminal& terminal, const OutputOptions& output, OnSignal on_signal,
+/// Runs `work` with progress shown; `signals` stop the run, without them a signal simply ends the process.
+void observe(RunContext& run, Terminal& terminal, const OutputOptions& output, StopSignals* signals,
              const std::function<void(TuneObserver&)>& work);
 
 }  // namespace qnudge

@@ -3,11 +3,16 @@
 
 #include <signal.h>
 
-#include "qnudge/backend/backend.hpp"
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "qnudge/core/stop.hpp"
 
 namespace qnudge {
 
-/// While it lives, SIGINT and SIGTERM set a stop flag and are counted instead of ending the process. One at a time.
+/// While it lives, SIGINT, SIGTERM and, unless it is ignored as under nohup, SIGHUP set a stop flag, which this
+/// thread's stop points look at, and are counted instead of ending the process. One at a time.
 class StopSignals {
  public:
   StopSignals();
@@ -19,8 +24,8 @@ class StopSignals {
   int received() const;
 
  private:
-  struct sigaction old_interrupt_ {
-  }, old_terminate_{};
+  std::vector<std::pair<int, struct sigaction>> before_;
+  std::optional<StopScope> scope_;
 };
 
 }  // namespace qnudge

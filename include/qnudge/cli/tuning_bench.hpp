@@ -36,11 +36,20 @@ struct BenchPlan {
   int generations = 4, repeats = 3;
 };
 
+/// Seconds since some fixed moment.
+using BenchClock = std::function<double()>;
+double steady_seconds();
+
 /// Opens the search of one layer.
 using OpenSearch = std::function<std::unique_ptr<LayerSearch>(int layer)>;
 
-/// Times the search itself, with `offspring` candidates over `images` in each generation. On a backend that records a
-/// generation and replays it, mutation and selection cannot be told from evaluation, which then holds all of the time.
+/// Times the search that `open` opens. On a backend that records a generation and replays it, phases are told apart by
+/// repeating without some of them, each at two lengths, whose difference leaves out what a repeat costs once:
+/// recording, building a graph, launching it. `generations`, at least 2 of which are run, is the longer one.
+LayerTiming time_layer(const std::function<std::unique_ptr<LayerSearch>()>& open, int generations,
+                       const BenchClock& now = steady_seconds);
+
+/// Times every layer of the plan so, with `offspring` candidates over `images` in each generation.
 TuningTimes time_tuning(const IntNetwork& network, Session& session, const ImagesHandle& images, std::int64_t offspring,
                         const OpenSearch& open, const BenchPlan& plan);
 

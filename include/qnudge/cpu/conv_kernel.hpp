@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "qnudge/core/half.hpp"
-#include "qnudge/model/graph.hpp"
+#include "qnudge/model/geometry.hpp"
 
 namespace qnudge {
 

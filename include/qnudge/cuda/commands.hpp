@@ -28,7 +28,7 @@ class PreparedConv {
  public:
   virtual ~PreparedConv() = default;
   virtual std::size_t workspace_bytes() const = 0;
-  /// Runs on the vendor's tensor-core engines; false: the plain kernel.
+  /// Runs on an engine made for such tasks, the vendor's or our own; false: the plain kernel.
   virtual bool vendor() const = 0;
   virtual const std::string& description() const = 0;  ///< what was chosen and why, for the log
 };
@@ -45,7 +45,7 @@ struct ForEach {
                           LookupCodes<std::int8_t>, ConcatCodes<std::int8_t>, MaxPoolCodes<std::int8_t>,
                           AveragePoolCodes<std::int8_t>, AddCodes<Half>, AddSharedCodes<Half>, ClampCodes<Half>,
                           LookupCodes<Half>, ConcatCodes<Half>, MaxPoolCodes<Half>, AveragePoolCodes<Half>, HalfCodes,
-                          EvaluateImages, SampleRows, SampleShortcut, SplitTargets, AddScaled, GatherChunk>;
+                          SampleRows, SampleShortcut, SplitTargets, AddScaled, GatherChunk>;
   Op op;
   std::int64_t count;
 };
@@ -87,9 +87,15 @@ struct SumTaps {
   std::int64_t images;
 };
 
-/// fitness[p] += op.score(n, p) for all images and candidates.
+/// fitness[p] += op.score(team, n, p) for all images and candidates, a team for each.
 struct Score {
   ScoreCandidates op;
+};
+
+/// op(team, n) for every n in [0, images), a team for each.
+struct Evaluate {
+  EvaluateImages op;
+  std::int64_t images;
 };
 
 /// Sorts the mu + lambda entries by op.fitter() and calls op with the mu best.
@@ -169,7 +175,7 @@ struct Join {
 };
 
 using Command = std::variant<RunConv, ForEach, ForEachDrawing, ForEachTeam, ByteProduct, SumTaps, SumErrors, Score,
-                             Rank, EndGeneration, EndChannels, FillBytes, CopyBytes, Loop, Fork, Join>;
+                             Evaluate, Rank, EndGeneration, EndChannels, FillBytes, CopyBytes, Loop, Fork, Join>;
 
 /// Commands in order, each on one of a few streams; order holds within a stream, Fork and Join order streams.
 struct Program {

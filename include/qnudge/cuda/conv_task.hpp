@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "qnudge/model/graph.hpp"
+#include "qnudge/model/geometry.hpp"
 
 namespace qnudge::cuda {
 
@@ -70,6 +70,10 @@ constexpr std::int64_t x_alignment(const ConvTask& task, std::int64_t bytes) {
 
 /// What indices of 32 bits can count, as vendors' engines use them.
 inline constexpr std::int64_t kMaxTensorElements = (std::int64_t{1} << 31) - 1;
+/// Elements of w.
+inline std::int64_t filter_elements(const ConvTask& task) {
+  return task.filter.size() * (task.role == ConvRole::wide ? task.candidates : 1);
+}
 /// Elements of the larger one of x and y.
 inline std::int64_t largest_tensor(const ConvTask& task) {
   const std::int64_t inputs = task.in.size() * (task.role == ConvRole::shared ? task.candidates : 1);

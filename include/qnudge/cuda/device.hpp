@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "qnudge/backend/backend.hpp"
+#include "qnudge/backend/graph_usage.hpp"
 #include "qnudge/cuda/commands.hpp"
 
 namespace qnudge::cuda {
@@ -21,6 +21,12 @@ constexpr std::size_t aligned(std::size_t bytes) {
 
 /// A range of device memory, freed with its last owner.
 using Memory = std::shared_ptr<std::byte>;
+
+/// A convolution to be prepared for weights of so many bits.
+struct ConvRequest {
+  ConvTask task;
+  int code_bits = 8;
+};
 
 /// Where programs run. Everything but `run`, which only enqueues, may wait for the device.
 class Device {
@@ -42,10 +48,15 @@ class Device {
   /// `code_bits`: of the weights, the bound that lets a half-precision plan be exact. Never fails for a task that the
   /// network's import allows: the plain kernel serves where no vendor engine does.
   virtual ConvHandle prepare_conv(const ConvTask& task, int code_bits) = 0;
+  /// Prepares all of these, side by side where that saves time; `prepare_conv` then has them at hand. Throws what
+  /// `prepare_conv` would throw for one of them, when it is done with the others.
+  virtual void prepare_convs(std::span<const ConvRequest> requests) = 0;
 
   virtual void run(const Program& program) = 0;
   /// Runs `program` `times` times and waits; before each, gives up if `stop` is set. Returns how often it ran.
   virtual std::int32_t repeat(const Program& program, std::int32_t times, const StopFlag& stop) = 0;
+  /// What all these calls were: one graph each, or not, and why.
+  virtual GraphUsage graph_usage() const = 0;
   /// Sum of `count` integers, after everything enqueued before.
   virtual std::int64_t sum(const std::int64_t* values, std::int64_t count) = 0;
   /// A span that profilers show under `name`, until what is returned is dropped.

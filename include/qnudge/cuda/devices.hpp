@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -45,6 +46,20 @@ struct CudaOptions {
   bool autotune = false;  ///< time cuDNN's engines once per convolution, and remember the fastest
   bool graphs = true;     ///< false: generations are enqueued one by one instead of as one graph
 };
+
+/// One convolution inside a loop inside a loop, all of it one graph, replayed three times.
+struct GraphTrial {
+  std::string task;     ///< what was computed
+  std::string conv;     ///< by which plan, in which form
+  std::string engine;   ///< of cuDNN; empty for the plain kernel
+  std::string census;   ///< nodes of the graph; empty if there is none
+  std::string problem;  ///< why there is none, with what the driver logged, or which bytes were wrong; empty: all right
+  double seconds = 0;
+};
+
+/// Tries every engine and form that a few small convolutions bring into play; `seen` is called after each. Throws
+/// Error(kind device) where no device can be used.
+std::vector<GraphTrial> try_graphs(const std::function<void(const GraphTrial&)>& seen);
 
 /// The first usable device, for the engine. Throws Error(kind device) with CudaStatus::problem if there is none.
 std::shared_ptr<cuda::Device> open_cuda_device(const CudaOptions& options = {});

@@ -36,7 +36,8 @@ struct GraphCensus {
   int depth = 0;                                 ///< of nested loops
   std::string problem;                           ///< why the host may be needed before the end; empty: it is not
 
-  std::string text() const;  ///< "2 loops, 31 kernels, 1 memset"
+  std::map<std::string, std::int64_t> by_name() const;  ///< {"kernel": 31, "loop": 2}
+  std::string text() const;                             ///< "2 loops, 31 kernels, 1 memset"
 };
 
 /// Host calls, events, semaphores, allocations and pageable copies are problems wherever they are; so is a graph that

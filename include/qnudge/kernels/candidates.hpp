@@ -5,8 +5,10 @@
 
 #include "qnudge/core/host_device.hpp"
 #include "qnudge/core/shape.hpp"
+#include "qnudge/kernels/divisor.hpp"
 #include "qnudge/kernels/elementwise.hpp"
-#include "qnudge/model/graph.hpp"
+#include "qnudge/kernels/unspread.hpp"
+#include "qnudge/model/geometry.hpp"
 
 /// Element rules for tensors [N, H, W, P, C] that hold P candidates between width and channels. A tensor that all
 /// candidates share is [N, H, W, C]. Pooling, clamping and tables need no rule of their own: P * C are their channels.
@@ -21,15 +23,15 @@ struct AddSharedCodes {
   const T* b;      ///< [pixels, C]
   T* code;         ///< [pixels, P, C] in [low, high]; may be `a`
   float m_a, m_b;  ///< powers of two
-  std::int64_t candidates, channels;
+  std::int64_t candidates;
+  Divisor channels;
   typename A::Bound low, high;
+  Divisor pixel = candidates * channels;
 
   QNUDGE_HOST_DEVICE T sum(T u, T v) const {
     return A::nearest(static_cast<float>(A::value(u)) * m_a + static_cast<float>(A::value(v)) * m_b, low, high);
   }
-  QNUDGE_HOST_DEVICE const T* shared(std::int64_t i) const {
-    return b + i / (candidates * channels) * channels + i % channels;
-  }
+  QNUDGE_HOST_DEVICE const T* shared(std::int64_t i) const { return b + i / pixel * channels + i % channels; }
   QNUDGE_HOST_DEVICE void operator()(std::int64_t i) const { code[i] = sum(a[i], *shared(i)); }
 
   bool packable(std::int64_t) const {
@@ -48,10 +50,10 @@ struct AddSharedCodes {
 /// `channels` are `channels / inner` pixels of `inner` channels each, which candidates stand between.
 template <class T>
 struct ConcatCodes {
-  const T* x;                         ///< [pixels, channels / inner, P, inner], without P if `shared`
-  T* y;                               ///< [pixels, P, total]
-  std::int64_t candidates, channels;  ///< P, C
-  std::int64_t inner;                 ///< C, or channels of a flattened input's pixels
+  const T* x;                    ///< [pixels, channels / inner, P, inner], without P if `shared`
+  T* y;                          ///< [pixels, P, total]
+  Divisor candidates, channels;  ///< P, C
+  Divisor inner;                 ///< C, or channels of a flattened input's pixels
   std::int64_t first, total;
   bool shared;
 
@@ -83,13 +85,11 @@ struct TapSums {
     const Window& g = conv.window;
     std::int64_t total = 0;
     for (std::int64_t oy = 0; oy < out.h; ++oy) {
-      const std::int64_t at_y = oy * g.stride_h + r * g.dilation_h - g.pad_top;
-      if (at_y < 0 || at_y % conv.spread_h != 0 || at_y / conv.spread_h >= in.h) continue;
+      const std::int64_t iy = unspread(oy * g.stride_h + r * g.dilation_h - g.pad_top, conv.spread_h, in.h);
+      if (iy < 0) continue;
       for (std::int64_t ox = 0; ox < out.w; ++ox) {
-        const std::int64_t at_x = ox * g.stride_w + s * g.dilation_w - g.pad_left;
-        if (at_x < 0 || at_x % conv.spread_w != 0 || at_x / conv.spread_w >= in.w) continue;
-        total +=
-            Activation<T>::fixed(x[((n * in.h + at_y / conv.spread_h) * in.w + at_x / conv.spread_w) * in.c + channel]);
+        const std::int64_t ix = unspread(ox * g.stride_w + s * g.dilation_w - g.pad_left, conv.spread_w, in.w);
+        if (ix >= 0) total += Activation<T>::fixed(x[((n * in.h + iy) * in.w + ix) * in.c + channel]);
       }
     }
     return total;

@@ -19,17 +19,17 @@ struct MutateChannels {
   std::int8_t* filters;              ///< [P][genes]
   const PopulationCounters* counters;
   std::int32_t generations;
+  Divisor blocks = rule.blocks();
 
   template <class Philox>
   QNUDGE_HOST_DEVICE void operator()(const Philox& philox, std::int64_t i) const {
-    const std::int64_t candidate = i / rule.blocks();
+    const std::int64_t candidate = i / blocks;
     const std::int32_t generation = counters->generation;
     const std::int32_t entry = generation < generations ? generation : generations - 1;
     GenomeRule now = rule;
     if (uniform != nullptr) now.mutation.uniform = uniform[entry];
     if (residual != nullptr) now.mutation.residual_thresholds = residual + std::int64_t{entry} * kResidualSteps;
-    now(philox, elite, filters + candidate * rule.genes, i % rule.blocks(), static_cast<std::int32_t>(candidate),
-        generation);
+    now(philox, elite, filters + candidate * rule.genes, i % blocks, static_cast<std::int32_t>(candidate), generation);
   }
 };
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "qnudge/core/host_device.hpp"
+#include "qnudge/kernels/divisor.hpp"
 #include "qnudge/quant/gram.hpp"
 
 namespace qnudge {
@@ -81,10 +82,12 @@ inline PerturbRule perturb_rule(double rate, std::int32_t low, std::int32_t high
 /// Order in which a sweep visits `rows` rows that are numbered by falling diagonal: step i visits
 /// (offset + i * stride) mod rows. The identity, or a drawn offset and a drawn stride without a common divisor.
 struct RowOrder {
-  std::int64_t rows = 1, offset = 0, stride = 1;
+  Divisor rows;
+  std::int64_t offset = 0, stride = 1;
 
   QNUDGE_HOST_DEVICE static RowOrder drawn(std::int64_t rows, std::uint32_t offset, std::uint32_t stride) {
-    RowOrder order{rows, static_cast<std::int64_t>(offset % rows), 1 + static_cast<std::int64_t>(stride % rows)};
+    RowOrder order{Divisor(rows), static_cast<std::int64_t>(offset % rows),
+                   1 + static_cast<std::int64_t>(stride % rows)};
     while (divisor(order.stride, rows) != 1) ++order.stride;  // ends at a stride of 1 modulo rows
     return order;
   }

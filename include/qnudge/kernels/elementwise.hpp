@@ -6,7 +6,8 @@
 #include "qnudge/core/host_device.hpp"
 #include "qnudge/core/shape.hpp"
 #include "qnudge/kernels/activation.hpp"
-#include "qnudge/model/graph.hpp"
+#include "qnudge/kernels/divisor.hpp"
+#include "qnudge/model/geometry.hpp"
 
 namespace qnudge {
 
@@ -80,16 +81,23 @@ struct LookupCodes {
   QNUDGE_HOST_DEVICE void operator()(std::int64_t i) const { code[i] = table[Activation<T>::table_index(x[i])]; }
 };
 
-/// Element i of a pooled tensor [N, OH, OW, C] taken apart, and the corner of its window.
+/// Extents of a pooled tensor [N, OH, OW, C], by which its elements are taken apart.
+struct PoolExtents {
+  Divisor h, w, c;
+  PoolExtents(const Shape& out) : h(out.h), w(out.w), c(out.c) {}
+};
+
+/// Element i of a pooled tensor taken apart, and the corner of its window.
 struct PoolPosition {
   std::int64_t n, oy, ox, c, y0, x0;
 
-  QNUDGE_HOST_DEVICE static PoolPosition of(std::int64_t i, const Shape& out, const Window& window) {
+  QNUDGE_HOST_DEVICE static PoolPosition of(std::int64_t i, const PoolExtents& out, const Window& window) {
     PoolPosition p{};
-    p.c = i % out.c;
-    p.ox = i / out.c % out.w;
-    p.oy = i / (out.c * out.w) % out.h;
-    p.n = i / (out.c * out.w * out.h);
+    const std::int64_t pixel = i / out.c, row = pixel / out.w;
+    p.n = row / out.h;
+    p.oy = row - p.n * out.h;
+    p.ox = pixel - row * out.w;
+    p.c = i - pixel * out.c;
     p.y0 = p.oy * window.stride_h - window.pad_top;
     p.x0 = p.ox * window.stride_w - window.pad_left;
     return p;
@@ -118,7 +126,8 @@ struct AveragePoolCodes {
   static constexpr std::int64_t kPack = Pack<T>::kSize;
   const T* x;  ///< [N, H, W, C]
   T* code;     ///< [N, OH, OW, C]
-  Shape in, out;
+  Shape in;
+  PoolExtents out;
   Window window;
   float multiplier;          ///< where the divisor is the same everywhere
   const float* multipliers;  ///< [OH, OW] where it is not; nullptr otherwise
@@ -158,7 +167,8 @@ struct MaxPoolCodes {
   static constexpr std::int64_t kPack = Pack<T>::kSize;
   const T* x;  ///< [N, H, W, C]
   T* code;     ///< [N, OH, OW, C]
-  Shape in, out;
+  Shape in;
+  PoolExtents out;
   Window window;
 
   QNUDGE_HOST_DEVICE static T lowest() { return A::exactly(A::kLowest); }

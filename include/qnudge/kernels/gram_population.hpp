@@ -31,9 +31,9 @@ struct PlaceElite {
     team.sync();
     std::int64_t error = 0;
     for (std::int64_t j = team.rank(); j < p.taps; j += team.size()) {
-      const std::int32_t* const row = p.row(k, j);
       std::int64_t sum = 0;
-      for (std::int64_t t = 0; t < p.taps; ++t) sum += std::int64_t{row[t]} * point.codes[t];
+      // The matrix is symmetric: neighbours read neighbouring columns.
+      for (std::int64_t t = 0; t < p.taps; ++t) sum += std::int64_t{p.row(k, t)[j]} * point.codes[t];
       const std::int64_t c = scaled_linear(p.linear[k * p.taps + j], elites.gain[k], p.most[p.group(k) * p.taps + j]);
       if (e == 0) elites.scaled[k * p.taps + j] = c;
       point.gradient[j] = sum - c;
@@ -52,23 +52,28 @@ struct DescendChannel {
   GramElites elites;
   ChannelOutcome outcome;
 
+  std::size_t scratch_bytes() const { return point_bytes(problem); }
   template <class Team, class Philox>
   QNUDGE_HOST_DEVICE void operator()(const Team& team, const Philox&, std::int64_t k) const {
     const GramProblem& p = problem;
     if (p.frozen[k]) return;
-    const GramPoint point = elite_point(p, elites, k, 0);
+    const GramPoint elite = elite_point(p, elites, k, 0), point = workplace(team, p, elite);
     std::int64_t* const errors = elites.error + k * p.lineages.elites;
     for (int fit = 0; fit < (p.joint_gain ? kStartFits : 1); ++fit) {
       std::int64_t error = errors[0];
+      if constexpr (Team::kScratch) copy_point(team, p, elite, point);
       team.sync();
       for (int i = 0; i < kStartSweeps; ++i) {
-        if (!sweep_codes(team, p, k, point, {.rows = p.taps}, error)) break;
+        if (!sweep_codes(
+                team, p, k, point, [](std::int64_t rank) { return rank; }, error))
+          break;
       }
+      if constexpr (Team::kScratch) copy_point(team, p, point, elite);
       if (team.rank() == 0) errors[0] = error;
       team.sync();
       if (p.joint_gain) fit_gain(team, p, elites, k, 1);
     }
-    for (std::int64_t e = 1; e < p.lineages.elites; ++e) copy_point(team, p, point, elite_point(p, elites, k, e));
+    for (std::int64_t e = 1; e < p.lineages.elites; ++e) copy_point(team, p, elite, elite_point(p, elites, k, e));
     if (team.rank() != 0) return;
     for (std::int64_t e = 1; e < p.lineages.elites; ++e) errors[e] = errors[0];
     outcome.fitness[k] = -gained_error(errors[0], elites.gain[k]);
@@ -84,6 +89,7 @@ struct EvolveOffspring {
   std::int64_t* errors;    ///< [K, P]
   const PopulationCounters* counters;
 
+  std::size_t scratch_bytes() const { return point_bytes(problem); }
   template <class Team, class Philox>
   QNUDGE_HOST_DEVICE void operator()(const Team& team, const Philox& philox, std::int64_t i) const {
     const GramProblem& p = problem;
@@ -91,7 +97,8 @@ struct EvolveOffspring {
     const auto j = static_cast<std::int32_t>(i % p.lineages.offspring);
     if (p.frozen[k]) return;
     const std::int32_t own = p.lineages.elite_of(counters->generation, j);
-    const GramPoint elite = elite_point(p, elites, k, own), point{codes + i * p.taps, gradient + i * p.taps};
+    const GramPoint elite = elite_point(p, elites, k, own), kept{codes + i * p.taps, gradient + i * p.taps};
+    const GramPoint point = workplace(team, p, kept);
     copy_point(team, p, elite, point);
     std::int64_t error = elites.error[k * p.lineages.elites + own];
     team.sync();
@@ -99,6 +106,7 @@ struct EvolveOffspring {
     const RowOrder rows = order(philox, j);
     for (int sweep = 0; sweep < kOffspringSweeps && sweep_codes(team, p, k, point, rows, error); ++sweep) {
     }
+    if constexpr (Team::kScratch) copy_point(team, p, point, kept);
     if (team.rank() == 0) errors[i] = error;
   }
 
@@ -113,7 +121,9 @@ struct EvolveOffspring {
   QNUDGE_HOST_DEVICE std::uint32_t word(const Philox& philox, std::int64_t k, std::int32_t j, Purpose purpose,
                                         std::int64_t rank) const {
     const std::int64_t weight = k * problem.taps + problem.tap[problem.group(k) * problem.taps + rank];
-    return words(philox, j, purpose, weight).v[weight % 4];
+    const U32x4 drawn = words(philox, j, purpose, weight);
+    const std::int64_t which = weight % 4;  // an index that varies would put the words into memory
+    return which == 0 ? drawn.v[0] : which == 1 ? drawn.v[1] : which == 2 ? drawn.v[2] : drawn.v[3];
   }
   template <class Philox>
   QNUDGE_HOST_DEVICE RowOrder order(const Philox& philox, std::int32_t j) const {

@@ -64,10 +64,10 @@ QNUDGE_HOST_DEVICE void move_code(const Team& team, const GramProblem& p, std::i
   team.sync();
 }
 
-/// One sweep of descent; whether it moved a code.
-template <class Team>
+/// One sweep of descent, whose step i visits the rank order(i); whether it moved a code.
+template <class Team, class Order>
 QNUDGE_HOST_DEVICE bool sweep_codes(const Team& team, const GramProblem& p, std::int64_t k, const GramPoint& point,
-                                    const RowOrder& order, std::int64_t& error) {
+                                    const Order& order, std::int64_t& error) {
   const auto step = [&](std::int64_t i) {
     const std::int64_t rank = order(i);
     return p.descent(point.codes[rank], point.gradient[rank], p.row(k, rank)[rank]);
@@ -88,6 +88,23 @@ QNUDGE_HOST_DEVICE GramPoint elite_point(const GramProblem& p, const GramElites&
   return {elites.codes + at, elites.gradient + at};
 }
 
+/// Bytes of a point, which a team can have in its scratch memory while it descends.
+QNUDGE_HOST_DEVICE std::size_t point_bytes(const GramProblem& p) {
+  return static_cast<std::size_t>(p.taps) * (sizeof(std::int64_t) + sizeof(std::int8_t));
+}
+
+/// Where to work on `point`: in scratch memory, whose content is undefined, or where it is.
+template <class Team>
+QNUDGE_HOST_DEVICE GramPoint workplace(const Team& team, const GramProblem& p, const GramPoint& point) {
+  if constexpr (Team::kScratch) {
+    auto* const gradient = reinterpret_cast<std::int64_t*>(team.scratch());
+    return {reinterpret_cast<std::int8_t*>(gradient + p.taps), gradient};
+  } else {
+    return point;
+  }
+}
+
+/// Every member copies the ranks that move_code has it change.
 template <class Team>
 QNUDGE_HOST_DEVICE void copy_point(const Team& team, const GramProblem& p, const GramPoint& from, const GramPoint& to) {
   for (std::int64_t r = team.rank(); r < p.taps; r += team.size()) {

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "qnudge/core/host_device.hpp"
-#include "qnudge/model/graph.hpp"
+#include "qnudge/model/geometry.hpp"
 
 namespace qnudge {
 

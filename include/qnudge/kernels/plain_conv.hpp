@@ -6,22 +6,21 @@
 #include "qnudge/core/host_device.hpp"
 #include "qnudge/core/shape.hpp"
 #include "qnudge/kernels/activation.hpp"
+#include "qnudge/kernels/conv_code.hpp"
 #include "qnudge/kernels/unspread.hpp"
-#include "qnudge/model/graph.hpp"
+#include "qnudge/model/geometry.hpp"
 
 namespace qnudge {
 
 /// One output element of a convolution over candidates, by definition: tensors [N, H, W, P, C], filters [P, K, R, S,
 /// C/G]. The candidate strides say what candidates share: 0 for one tensor or filter that serves them all. y[i] as
-/// element = nearest(t * m[k], low, high), or as fp32 t * m[k], max(0, .) if low is 0; with `add` nearest(element *
-/// m_conv + residual[i] * m_residual, add_low, add_high). Products of halves are summed in fp32, in the order of the
-/// taps.
+/// element (conv_code.hpp), or as fp32 t * m[k], max(0, .) if low is 0. Products of halves are summed in fp32, in the
+/// order of the taps.
 template <class T>
 struct PlainConv {
   using A = Activation<T>;
   using Weight = typename A::Weight;
   using Sum = typename A::Sum;
-  using Bound = typename A::Bound;
   const T* x;         ///< [N, H, W, C] if `input_candidates` is 1, else [N, H, W, P, C]
   const Weight* w;    ///< [K, R, S, C/G], or [P, K, R, S, C/G] if `filter_stride` is its size
   const float* bias;  ///< [K], or [P, K] with `filter_stride`; integers on the accumulator's grid
@@ -35,8 +34,7 @@ struct PlainConv {
   std::int64_t candidates;        ///< P
   std::int64_t input_candidates;  ///< 1 or P
   std::int64_t filter_stride;     ///< 0 or K * R * S * C/G
-  float m_conv, m_residual;       ///< powers of two
-  Bound low, high, add_low, add_high;
+  ConvCode<T> element;
 
   QNUDGE_HOST_DEVICE Sum accumulate(std::int64_t n, std::int64_t oy, std::int64_t ox, std::int64_t p,
                                     std::int64_t k) const {
@@ -62,16 +60,15 @@ struct PlainConv {
     const std::int64_t pixel = i / (filter.k * candidates);
     const std::int64_t ox = pixel % out.w, oy = pixel / out.w % out.h, n = pixel / (out.w * out.h);
     const std::int64_t channel = filter_stride == 0 ? k : p * filter.k + k;
-    const float v = (static_cast<float>(accumulate(n, oy, ox, p, k)) + bias[channel]) * m[channel];
+    const Sum sum = accumulate(n, oy, ox, p, k);
     if (code == nullptr) {
-      y[i] = low == 0 && !(v > 0.0f) ? 0.0f : v;
-      return;
+      const float v = ConvCode<T>::scaled(sum, bias[channel], m[channel]);
+      y[i] = element.low == 0 && !(v > 0.0f) ? 0.0f : v;
+    } else if (residual == nullptr) {
+      code[i] = element(sum, bias[channel], m[channel]);
+    } else {
+      code[i] = element(sum, bias[channel], m[channel], residual[i]);
     }
-    const T own = A::nearest(v, low, high);
-    code[i] = residual == nullptr ? own
-                                  : A::nearest(static_cast<float>(A::value(own)) * m_conv +
-                                                   static_cast<float>(A::value(residual[i])) * m_residual,
-                                               add_low, add_high);
   }
 };
 

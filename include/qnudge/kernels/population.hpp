@@ -5,6 +5,7 @@
 
 #include "qnudge/core/host_device.hpp"
 #include "qnudge/core/philox.hpp"
+#include "qnudge/kernels/divisor.hpp"
 #include "qnudge/kernels/mutate.hpp"
 #include "qnudge/kernels/select.hpp"
 
@@ -23,7 +24,8 @@ struct GenomeRule {
   MutationRule mutation;
   const std::int16_t* targets;  ///< [genes] Q8 residual targets; nullptr for uniform mutation
   const std::uint8_t* frozen;   ///< [K] 1: constant channel, codes 0
-  std::int64_t genes, taps;     ///< K * taps, weights of one output channel
+  std::int64_t genes;           ///< K * taps
+  Divisor taps;                 ///< weights of one output channel
   std::uint64_t seed;
   std::uint32_t layer;
 
@@ -67,13 +69,14 @@ struct MutateOffspring {
   const PopulationCounters* counters;
   std::int32_t first;  ///< number of the chunk's first offspring
   std::int32_t mu;
+  Divisor blocks = rule.blocks();
 
   template <class Philox>
   QNUDGE_HOST_DEVICE void operator()(const Philox& philox, std::int64_t i) const {
-    const std::int64_t candidate = i / rule.blocks();
+    const std::int64_t candidate = i / blocks;
     const auto offspring = static_cast<std::int32_t>(first + candidate);
-    rule(philox, parents + slot[offspring % mu] * rule.genes, filters + candidate * rule.genes, i % rule.blocks(),
-         offspring, counters->generation);
+    rule(philox, parents + slot[offspring % mu] * rule.genes, filters + candidate * rule.genes, i % blocks, offspring,
+         counters->generation);
   }
 };
 
@@ -86,14 +89,15 @@ struct RegenerateSurvivors {
   const Survivor* survivors;  ///< [mu], the first counters->survivors count
   const PopulationCounters* counters;
   bool in_place;  ///< which of the two passes
+  Divisor blocks = rule.blocks();
 
   template <class Philox>
   QNUDGE_HOST_DEVICE void operator()(const Philox& philox, std::int64_t i) const {
-    const auto entry = static_cast<std::int32_t>(i / rule.blocks());
+    const auto entry = static_cast<std::int32_t>(i / blocks);
     if (entry >= counters->survivors) return;
     const Survivor& s = survivors[entry];
     if ((s.from == s.to) != in_place) return;
-    rule(philox, parents + s.from * rule.genes, parents + s.to * rule.genes, i % rule.blocks(), s.offspring,
+    rule(philox, parents + s.from * rule.genes, parents + s.to * rule.genes, i % blocks, s.offspring,
          counters->generation);
   }
 };

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "qnudge/kernels/requantise.hpp"
+#include "qnudge/kernels/team.hpp"
 
 namespace qnudge {
 
@@ -36,14 +37,16 @@ QNUDGE_HOST_DEVICE std::int32_t on_error_grid(float value, float steps_per_unit)
 
 /// Sum of squared differences over `count` values, in [0, kErrorCap]; `outputs` is anything that gives a float for an
 /// index.
-template <class Outputs>
+template <class Outputs, class Team = SerialTeam>
 QNUDGE_HOST_DEVICE std::int64_t reconstruction_error(const Outputs& outputs, std::int64_t count,
-                                                     const std::int16_t* original, float steps_per_unit) {
+                                                     const std::int16_t* original, float steps_per_unit,
+                                                     const Team& team = {}) {
   std::int64_t sum = 0;  // a difference is below 2^16, so 2^31 squares fit
-  for (std::int64_t i = 0; i < count; ++i) {
+  for (std::int64_t i = team.rank(); i < count; i += team.size()) {
     const std::int64_t difference = on_error_grid(outputs[i], steps_per_unit) - original[i];
     sum += difference * difference;
   }
+  sum = team.sum(sum);
   return sum < kErrorCap ? sum : kErrorCap;
 }
 

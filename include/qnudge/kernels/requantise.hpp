@@ -3,23 +3,36 @@
 
 #include <cstdint>
 
+#include "qnudge/core/half.hpp"
 #include "qnudge/core/host_device.hpp"
 
 namespace qnudge {
 
-/// Nearest integer, half to even, for |v| <= 2^22: adding 1.5 * 2^23 leaves no fraction bits, so the addition itself
-/// rounds. Needs round-to-nearest and no reassociation, nothing else.
+/// 1.5 * 2^23: adding it to |v| <= 2^22 leaves no fraction bits, so that the addition itself rounds, half to even.
+/// Needs round-to-nearest and no reassociation, nothing else.
+constexpr float kRoundingMagic = 12582912.0f;
+
+/// Nearest integer, half to even, for |v| <= 2^22.
 QNUDGE_HOST_DEVICE float round_half_even(float v) {
-  constexpr float kMagic = 12582912.0f;
-  return (v + kMagic) - kMagic;
+  return (v + kRoundingMagic) - kRoundingMagic;
+}
+
+/// clamp(v, low, high); NaN becomes `low`.
+QNUDGE_HOST_DEVICE float clamped(float v, float low, float high) {
+#if defined(__CUDA_ARCH__)
+  return fminf(fmaxf(v, low), high);  // an instruction each
+#else
+  const float above = v > low ? v : low;
+  return above < high ? above : high;
+#endif
 }
 
 /// clamp(rint(v), low, high) for integer bounds within int8: clamping first gives the same code and keeps v in the
-/// range of `round_half_even`, infinities included.
+/// range of `round_half_even`, infinities included. The low byte of what the addition leaves is the code already, which
+/// spares a device the slow conversion.
 QNUDGE_HOST_DEVICE std::int8_t to_code(float v, std::int32_t low, std::int32_t high) {
-  const float lo = static_cast<float>(low), hi = static_cast<float>(high);
-  const float above = v > lo ? v : lo;
-  return static_cast<std::int8_t>(round_half_even(above < hi ? above : hi));
+  return static_cast<std::int8_t>(
+      bits_of(clamped(v, static_cast<float>(low), static_cast<float>(high)) + kRoundingMagic));
 }
 
 /// t = float(acc) + float(bias): exact while |acc| + |bias| < 2^24.

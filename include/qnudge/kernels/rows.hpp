@@ -7,7 +7,7 @@
 #include "qnudge/core/shape.hpp"
 #include "qnudge/kernels/channel_error.hpp"
 #include "qnudge/kernels/unspread.hpp"
-#include "qnudge/model/graph.hpp"
+#include "qnudge/model/geometry.hpp"
 
 /// What a layer reads and gives at the observed output positions of some images: element rules for devices.
 namespace qnudge {

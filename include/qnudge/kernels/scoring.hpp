@@ -64,8 +64,8 @@ struct ScoringData {
   }
 };
 
-/// Fitness of candidate p on image n of a chunk, 0 for an image that another chunk has; the sum over images is left to
-/// the caller, who adds integers.
+/// Fitness of candidate p on image n of a chunk, by a team, 0 for an image that another chunk has; the sum over images
+/// is left to the caller, who adds integers.
 struct ScoreCandidates {
   LogitRows logits;  ///< of the chunk
   ScoringData data;  ///< of the set
@@ -74,15 +74,16 @@ struct ScoreCandidates {
   std::int64_t candidates;  ///< scored, at most those of the logits
   std::int64_t* fitness;    ///< [candidates], added to
 
-  QNUDGE_HOST_DEVICE std::int64_t score(std::int64_t n, std::int64_t p) const {
+  template <class Team>
+  QNUDGE_HOST_DEVICE std::int64_t score(const Team& team, std::int64_t n, std::int64_t p) const {
     if (n < cursor.skip()) return 0;
     const std::int64_t image = cursor.first() + n;
     return rule(logits.row(n, p), data.labels[image], data.row(image, rule.classes), data.entropy(image),
-                data.original(image, rule.classes));
+                data.original(image, rule.classes), team);
   }
 };
 
-/// One image of a whole evaluation: as a class, or where there are originals as their reconstruction. Element n.
+/// One image of a whole evaluation, by a team: as a class, or where there are originals as their reconstruction.
 struct EvaluateImages {
   LogitRows logits;
   ScoringData data;
@@ -92,16 +93,24 @@ struct EvaluateImages {
   std::int64_t* cross_entropy;  ///< [N] Q16
   std::int64_t* kl;             ///< [N] Q16; 0 without reference logits
 
-  QNUDGE_HOST_DEVICE void operator()(std::int64_t n) const {
+  template <class Team>
+  QNUDGE_HOST_DEVICE void operator()(const Team& team, std::int64_t n) const {
     const LogitRow row = logits.row(n, 0);
     const std::int64_t classes = logits.classes();
     if (data.originals != nullptr) {
-      error[n] = reconstruction_error(row, classes, data.original(n, classes), steps_per_unit);
+      const std::int64_t own = reconstruction_error(row, classes, data.original(n, classes), steps_per_unit, team);
+      if (team.rank() == 0) error[n] = own;
       return;
     }
-    predicted[n] = argmax(row, classes);
-    cross_entropy[n] = cross_entropy_q16(row, classes, data.labels[n]);
-    kl[n] = data.probability == nullptr ? 0 : kl_q16(row, classes, data.row(n, classes), data.entropy(n));
+    const std::int32_t best = argmax(row, classes, team);
+    const std::int64_t loss = cross_entropy_q16(row, classes, data.labels[n], team);
+    const bool compared = data.probability != nullptr;
+    const std::int64_t divergence =
+        compared ? kl_q16(row, classes, data.row(n, classes), data.entropy(n), team) : std::int64_t{0};
+    if (team.rank() != 0) return;
+    predicted[n] = best;
+    cross_entropy[n] = loss;
+    kl[n] = divergence;
   }
 };
 

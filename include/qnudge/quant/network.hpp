@@ -1,34 +1,18 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cmath>
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <variant>
 #include <vector>
 
 #include "qnudge/core/half.hpp"
 #include "qnudge/model/graph.hpp"
 
 namespace qnudge {
-
-/// Integer network: ONNX's QLinear arithmetic pinned down. Every tensor between nodes is int8 codes in NHWC with scale
-/// 2^exponent and zero point 0; accumulators are exact int32; all that is float is one fp32 product per element.
-///
-///   conv     t = float(acc) + float(bias[k]);  code = clamp(rint(t * multiplier[k]), low, high)
-///   add      code = clamp(rint(a * multiplier_a + b * multiplier_b), low, high)
-///   average  code = clamp(rint(float(sum) * multiplier), -128, 127)
-///   output   t * multiplier[k], max(0, .) if low = 0: fp32, neither rounded nor clamped (only where a layer is the
-///            network's output; any other output node is its codes times 2^exponent)
-///
-/// rint rounds half to even; low is 0 after ReLU and -128 otherwise, high is 127 or the code of a Clip's upper bound.
-///
-/// With half activations every tensor between nodes is IEEE half in units of 2^exponent: a scale that costs no
-/// precision and keeps values where int8 codes would be, only with fractions. What is an int8 code above is then the
-/// nearest half (`half_bounds` instead of low and high), and sums are fp32 in any order, so that backends agree but
-/// for rounding.
-enum class IntOp { input, conv, add, clamp, lookup, concat, max_pool, average_pool, view };
-
-const char* to_string(IntOp op);
 
 /// What tensors between nodes hold.
 enum class Activations { int8, half };
@@ -59,6 +43,9 @@ struct Layer {
   FilterShape filter;
   Shape in, out;
   bool gemm = false;
+  /// The input is 0 on all calibration images, but on a scale at which the bias would lose half a step of the output:
+  /// every channel is its shift, whatever its weights.
+  bool constant = false;
   bool tunable = true;              ///< false: a stand-alone BatchNorm as 1x1 depthwise convolution; codes are +-1
   std::vector<float> weights;       ///< [K, R, S, C / groups]
   std::vector<double> gain, shift;  ///< [K]
@@ -67,28 +54,87 @@ struct Layer {
   std::int64_t macs() const { return out.h * out.w * filter.size(); }  ///< per sample
 };
 
+/// What a node of the integer network can be, see model/primitives.hpp; what follows from exponents is set by
+/// `set_exponents`.
+struct IntInput {
+  friend bool operator==(const IntInput&, const IntInput&) = default;
+};
+
+struct IntLayer {
+  int layer = 0;  ///< index into IntNetwork::layers
+  friend bool operator==(const IntLayer&, const IntLayer&) = default;
+};
+
+/// A function of codes as a table; without steps it is the node's bounds alone, and there is no table.
+struct IntTable {
+  ScalarFunction function;
+  std::vector<std::int8_t> codes;  ///< 256, indexed by input code + 128
+  std::vector<Half> halves;        ///< half activations: 65536, indexed by the input's bits
+  friend bool operator==(const IntTable&, const IntTable&) = default;
+};
+
+struct IntCombine {
+  CombineKind kind = CombineKind::add;
+  float multiplier_a = 1, multiplier_b = 1;  ///< per input, powers of two
+  friend bool operator==(const IntCombine&, const IntCombine&) = default;
+};
+
+struct IntWindow {
+  WindowKind kind = WindowKind::max;
+  Window window;
+  bool count_include_pad = false;  ///< average: false divides by the taps inside the image
+  float multiplier = 1;            ///< average: for the one divisor, if all windows share it, else r * s
+  friend bool operator==(const IntWindow&, const IntWindow&) = default;
+};
+
+struct IntMove {
+  ElementMap map;
+  friend bool operator==(const IntMove&, const IntMove&) = default;
+};
+
+using IntPrimitive = std::variant<IntInput, IntLayer, IntTable, IntCombine, IntWindow, IntMove>;
+
 struct IntNode {
-  IntOp op = IntOp::input;
+  IntPrimitive what;
   std::string name;
   std::vector<int> inputs;  ///< earlier nodes
   Shape shape;
   int exponent = 0;                    ///< scale of the output codes: 2^exponent; unused where the output is float
-  std::int8_t low = -128, high = 127;  ///< conv, add, clamp
-  int layer = -1;                      ///< conv: index into IntNetwork::layers
-  float multiplier_a = 1, multiplier_b = 1;  ///< add: per input, powers of two
-  float multiplier = 1;                      ///< average_pool: for the one divisor, if all windows share it, else r * s
-  Window pool;                               ///< max_pool, average_pool
-  bool count_include_pad = false;            ///< average_pool: false divides by the taps inside the image
-  std::vector<std::int8_t> table;            ///< lookup: 256 codes, indexed by input code + 128
-  std::vector<Half> half_table;              ///< lookup, half activations: 65536, indexed by the input's bits
-
-  int source = 0;         ///< float graph node that this node's output stands for
-  int linear_source = 0;  ///< conv: float graph node of the value before ReLU (conv or BatchNorm)
+  std::int8_t low = -128, high = 127;  ///< bounds of the output codes: of a ReLU or Clip absorbed into the node
+  int source = 0;                      ///< float graph node that this node's output stands for
+  int linear_source = 0;               ///< float graph node of the value before those bounds
   /// Real bounds of a Clip that `low` and `high` encode at this node's exponent; 0: the code stands as lowered (it is 0
   /// or the end of the range at every exponent).
   double clip_low = 0, clip_high = 0;
+
+  /// Index into IntNetwork::layers, -1 for a node without weights.
+  int layer() const {
+    const auto* const with_weights = std::get_if<IntLayer>(&what);
+    return with_weights != nullptr ? with_weights->layer : -1;
+  }
+  /// Whether the output is the first input's bytes under another name.
+  bool view() const {
+    const auto* const move = std::get_if<IntMove>(&what);
+    return move != nullptr && move->map.identity();
+  }
 };
 
+/// Integer network: ONNX's QLinear arithmetic pinned down. Every tensor between nodes is int8 codes in NHWC with scale
+/// 2^exponent and zero point 0; accumulators are exact int32; all that is float is one fp32 product per element.
+///
+///   layer    t = float(acc) + float(bias[k]);  code = clamp(rint(t * multiplier[k]), low, high)
+///   combine  code = clamp(rint(a * multiplier_a + b * multiplier_b), low, high)
+///   window   code = clamp(rint(float(sum) * multiplier), -128, 127); a maximum is a code of its input
+///   table    code = codes[x + 128], or clamp(x, low, high);  move: codes elsewhere
+///   output   t * multiplier[k], max(0, .) if low = 0: fp32, neither rounded nor clamped (only where a layer is the
+///            network's output; any other output node is its codes times 2^exponent)
+///
+/// rint rounds half to even; low is 0 after ReLU and -128 otherwise, high is 127 or the code of a Clip's upper bound.
+///
+/// With half activations every tensor between nodes is IEEE half in units of 2^exponent: a scale that costs no
+/// precision and keeps values where int8 codes would be, only with fractions. What is an int8 code above is then the
+/// nearest half (`half_bounds` instead of low and high), and sums are fp32 in any order, so that backends agree but
+/// for rounding.
 struct IntNetwork {
   std::vector<IntNode> nodes;  ///< topological; nodes[0] is the input
   std::vector<Layer> layers;   ///< in topological order; the index is the layer ordinal of every random draw
@@ -102,7 +148,7 @@ struct IntNetwork {
   Layer& layer(int i) { return layers[static_cast<std::size_t>(i)]; }
   const Layer& layer(int i) const { return layers[static_cast<std::size_t>(i)]; }
   std::int64_t output_size() const { return at(output).shape.size(); }
-  bool float_output() const { return at(output).op == IntOp::conv; }
+  bool float_output() const { return at(output).layer() >= 0; }
   bool half() const { return activations == Activations::half; }
   /// Bytes of one element of node `i`'s output.
   std::int64_t element_bytes(int i) const { return i == output && float_output() ? 4 : half() ? 2 : 1; }
@@ -118,16 +164,17 @@ HalfBounds half_bounds(const IntNode& node);
 /// where a channel is frozen.
 std::vector<Half> half_filter(const Layer& layer, const LayerParams& params);
 
-/// Divisor of an average pooling window whose top-left tap stands at (y0, x0), which may lie in the padding: taps
-/// inside the image, or with `count_include_pad` taps inside image plus padding; at least 1.
-std::int64_t pool_divisor(const IntNode& node, const Shape& in, std::int64_t y0, std::int64_t x0);
+/// What a node does, in one word: "conv", "clamp", "max_pool", ...
+std::string_view kind_of(const IntNode& node);
 
-/// 2^(in_exponent - out_exponent) / divisor, rounded once to fp32.
-inline float average_multiplier(int in_exponent, int out_exponent, std::int64_t divisor) {
-  return static_cast<float>(std::ldexp(1.0, in_exponent - out_exponent) / static_cast<double>(divisor));
-}
+/// Of a node that is the sum of its two inputs within bounds, clamp(rint(a * m[0] + b * m[1]), low, high): m.
+std::optional<std::array<float, 2>> sum_multipliers(const IntNode& node);
 
-/// Multipliers [OH, OW] of the average pooling `node` if its divisor depends on the position; empty if it does not.
-std::vector<float> pool_multipliers(const IntNetwork& network, const IntNode& node);
+/// Smallest and largest code of a tensor.
+struct CodeBounds {
+  int low = -128, high = 127;
+};
+/// What each node can put out, [nodes].
+std::vector<CodeBounds> code_bounds(const IntNetwork& network);
 
 }  // namespace qnudge

@@ -39,12 +39,14 @@ using Ranges = std::vector<float>;
 /// Exponents lie in [-kExponentLimit, kExponentLimit], so that every ratio of two scales is a normal float.
 constexpr int kExponentLimit = 60;
 
-/// Exponent of every node: the smallest e with range <= 127 * 2^e (all-zero tensors: 0), tied together where codes pass
-/// through unchanged (max pooling, clamp, view, and all inputs of a concatenation: the largest range); then every
-/// multiplier and bound that follows from them. Sigmoid tables are filled here; their output exponent is -7 unless a
-/// concatenation ties them to a larger one. A float output has no exponent (0). Params are not touched: quantise the
-/// layers afterwards. Throws Error(kind input) naming the node for a range that is not finite or above
-/// 127 * 2^kExponentLimit.
+/// Exponent of every node: the smallest e with range <= 127 * 2^e, tied together where codes pass through unchanged
+/// (max pooling, clamp, view, and all inputs of a concatenation: the largest range); then every multiplier and bound
+/// that follows from them. Tensors that are all zero have the largest e <= 0 at which the biases of the layers that
+/// read them lose at most 1/16 step of those layers' outputs on any grid; where they are tied to others that are not
+/// zero, or e would be out of bounds, and the loss could be more than half a step, Layer::constant is set instead.
+/// Sigmoid tables are filled here; their output exponent is -7 unless a concatenation ties them to a larger one. A
+/// float output has no exponent (0). Params are not touched: quantise the layers afterwards. Throws Error(kind input)
+/// naming the node for a range that is not finite or above 127 * 2^kExponentLimit.
 void calibrate(IntNetwork& network, const Ranges& ranges);
 /// Squared errors of 8-bit codes of one tensor with scale 2^e, 2^(e-1), 2^(e-2) and 2^(e-3).
 using GridErrors = std::array<double, 4>;
@@ -69,9 +71,9 @@ std::vector<float> grid_scales(const Layer& layer, const Grid& grid);
 
 /// Nearest codes (half to even, clamped) of `layer` on `grid` with the bias and multiplier that its neighbours'
 /// exponents demand (at a float output s_out is 1). Constant channels, with a bias in [2^21, 2^22] or 0, are made of
-/// those that BatchNorm all but switches off (|bias| >= 2^23), those with gain 0 or all-zero weights, and those whose
-/// multiplier would not be a normal float: |value - bias * multiplier| <= 2^-22 |value|, down to 2^-104. Layers that
-/// are not tunable get their signs as codes with 2 bits, whatever the grid.
+/// those that BatchNorm all but switches off (|bias| >= 2^23), those with gain 0 or all-zero weights, all of a layer
+/// that is constant, and those whose multiplier would not be a normal float: |value - bias * multiplier| <= 2^-22
+/// |value|, down to 2^-104. Layers that are not tunable get their signs as codes with 2 bits, whatever the grid.
 LayerParams quantise_layer(const IntNetwork& network, const Layer& layer, const Grid& grid);
 
 /// The layer's weights as halves, not quantised (kHalfBits), with bias and multiplier as `quantise_layer` has them on

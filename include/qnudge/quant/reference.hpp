@@ -15,6 +15,7 @@ namespace qnudge {
 /// and machine gives the same bytes.
 struct Reference {
   std::vector<int> exponents;                      ///< [integer nodes]
+  std::vector<std::int32_t> constant_layers;       ///< those with Layer::constant, ascending
   std::vector<std::vector<double>> channel_means;  ///< [layers][K] of the float value before ReLU, calibration set
   struct Set {
     std::vector<std::int32_t> logits;     ///< [n, outputs] Q16 (core/fixed_point.hpp); empty for the test set

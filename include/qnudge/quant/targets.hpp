@@ -25,7 +25,7 @@ struct TargetSite {
 TargetSite target_site(const IntNetwork& network, int layer);
 
 /// Float graph node whose values are the targets of `layer`.
-int target_source(const IntNetwork& network, const Graph& graph, int layer);
+int target_source(const IntNetwork& network, int layer);
 
 /// Rows per image at which a layer with this output is observed: `wanted`, or all positions if there are fewer.
 std::int64_t rows_per_image(const Shape& out, std::int64_t wanted);

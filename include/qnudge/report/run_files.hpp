@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,14 @@ struct RunFiles {
 
 /// True if the folder holds a run that has ended.
 bool is_finished_run(const std::filesystem::path& folder);
+
+/// What a sweep finds in the folder of one of its runs.
+struct FinishedRun {
+  std::optional<RunFiles> files;  ///< without curves; nothing: there is no finished run, or it is damaged
+  std::string damage;             ///< one sentence; empty: there is none
+};
+/// A run has to be done again that lacks one of report.json, config.resolved.json and tuned.onnx, or has it cut short.
+FinishedRun read_finished_run(const std::filesystem::path& folder);
 
 /// Throws Error(kind input): a file is missing, cut short or not what qnudge writes; names it. `with_curves` false
 /// leaves history

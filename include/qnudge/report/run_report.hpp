@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "qnudge/backend/graph_usage.hpp"
 #include "qnudge/report/interval.hpp"
 #include "qnudge/search/tune.hpp"
 
@@ -18,6 +19,7 @@ struct ReportContext {
   std::uint64_t seed = 0;
   std::string activations;  ///< "int8" or "half"
   std::string backend, device;
+  std::optional<GraphUsage> graphs;  ///< of this session; nothing from backends that know none
   std::string model, model_fingerprint;
   std::string train_data, train_fingerprint, test_data, test_fingerprint;
 };
@@ -66,7 +68,8 @@ struct RunReport {
   struct Recovered {
     double tuned = 0, start = 0;
   };
-  std::optional<Recovered> recovered, recovered_held_back;  ///< on test; unset if nearest lost nothing
+  std::optional<Recovered> recovered, recovered_held_back;  ///< on test; unset if nearest lost nothing, or at chance
+  bool float_at_chance = false;  ///< float is right no more often than guessing: nothing can be concluded from it
   double seconds = 0, search_seconds = 0, candidate_images_per_second = 0;
   std::int64_t evaluations = 0, candidate_images = 0;
   std::int64_t size_bytes = 0, float_size_bytes = 0;  ///< packed; the same weights and biases as fp32

@@ -31,6 +31,9 @@ struct Checkpoint {
   std::string stop_reason;  ///< empty while the search goes on
 };
 
+/// True if a run has begun in the folder.
+bool has_checkpoint(const std::filesystem::path& folder);
+
 /// Sealed CBOR. `load_checkpoint` throws Error(kind input) for a file cut, corrupted or of another version.
 void save_checkpoint(const Checkpoint& checkpoint, const std::filesystem::path& path);
 Checkpoint load_checkpoint(const std::filesystem::path& path);

@@ -30,6 +30,9 @@ class RunFolder {
   /// not writable, in use, holds a run already, or none that could be resumed. Changes nothing.
   static void check(const std::filesystem::path& folder, bool resume);
 
+  /// Says what to type instead.
+  [[noreturn]] static void refuse_second_run(const std::filesystem::path& folder);
+
   std::filesystem::path file(std::string_view name) const { return folder_ / name; }
   std::filesystem::path checkpoint() const { return file(kCheckpoint); }
   std::filesystem::path history() const { return file("history.jsonl"); }

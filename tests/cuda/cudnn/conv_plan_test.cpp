@@ -5,12 +5,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
 #include <set>
 
 #include "cuda/cudnn/conv_plan.hpp"
+#include "cuda/cudnn/plan_ladder.hpp"
+#include "cuda/cudnn/plan_workers.hpp"
 #include "cuda/tools/described_devices.hpp"
 #include "cuda/tools/model_shapes.hpp"
+#include "fake_cudnn.hpp"
 #include "qnudge/core/error.hpp"
+#include "qnudge/cuda/plain_task.hpp"
 #include "small_task.hpp"
 
 namespace qnudge::cuda {
@@ -67,6 +73,68 @@ TEST(ConvGraphs, AreRefusedForTensorsThatIndicesCannotCount) {
   EXPECT_EQ(graph_refusal(task, ConvForm::whole), "");
   ++task.in.w, ++task.out.w;
   EXPECT_THAT(graph_refusal(task, ConvForm::whole), HasSubstr("2^31")) << "inputs of every candidate";
+}
+
+/// One graph sees the filters of all candidates, or of one.
+TEST(ConvGraphs, AreRefusedForFiltersThatIndicesCannotCount) {
+  ConvTask task;  // VGG16's first product
+  task.role = ConvRole::wide;
+  task.images = 4;
+  task.in = {7, 7, 512};
+  task.out = {1, 1, 4096};
+  task.filter = {4096, 7, 7, 512};
+  task.geometry.window = {.r = 7, .s = 7};
+  for (const auto& [candidates, taken] : {std::pair{1, true}, {20, true}, {21, false}, {32, false}, {64, false}}) {
+    task.candidates = candidates;
+    EXPECT_EQ(graph_refusal(task, ConvForm::whole).empty(), taken) << candidates;
+    EXPECT_EQ(graph_refusal(task, ConvForm::sliced), "") << candidates;
+  }
+  task.role = ConvRole::shared;
+  EXPECT_EQ(graph_refusal(task, ConvForm::whole), "") << "the filter of all candidates is one";
+}
+
+/// Engines contract multiplications and additions, which only exact products survive.
+TEST(ConvGraphs, TakePowersOfTwoAloneForAdditions) {
+  const test::FakeCudnn fake;
+  const auto build = [&](float m_conv, float m_residual) {
+    ConvTask task = small_task(ConvRole::single, 1);
+    task.epilogue.addition = FusedAddition{m_conv, m_residual, -128, 127};
+    make_conv_graph(fake.api(), PlanTarget(fake.handle()), task, ConvForm::whole);
+  };
+  for (const float power : {1.0f, 0.5f, 2.0f, 0x1p-30f, 0x1p20f, 0x1p-126f}) {
+    EXPECT_NO_THROW(build(power, 1));
+    EXPECT_NO_THROW(build(1, power));
+  }
+  constexpr float kInfinite = std::numeric_limits<float>::infinity();
+  for (const float other : {0.3f, 3.0f, 0.0f, -0.5f, kInfinite, std::nanf("")}) {
+    EXPECT_THROW(build(other, 1), Error) << other;
+    EXPECT_THROW(build(1, other), Error) << other;
+  }
+}
+
+/// A convolution and then the addition gives the bytes of the two fused.
+TEST(ConvTasks, TheAdditionCanBeTakenApart) {
+  ConvTask task = small_task(ConvRole::shared, 3);
+  task.epilogue.low = -100;
+  task.epilogue.addition = FusedAddition{0.5f, 2.0f, 0, 90};
+  const auto count = static_cast<std::size_t>(output_elements(task));
+  std::vector<std::int8_t> x(count), w(static_cast<std::size_t>(task.filter.size())), residual(count), fused(count),
+      apart(count);
+  std::uint32_t state = 1;
+  for (auto* codes : {&x, &w, &residual}) {
+    for (auto& code : *codes) code = static_cast<std::int8_t>((state = state * 1664525u + 1013904223u) >> 24);
+  }
+  const std::vector<float> bias(16, 3.0f), multiplier(16, 0x1p-9f);
+  ConvPointers at{x.data(), w.data(), bias.data(), multiplier.data(), residual.data(), fused.data(), nullptr};
+  const auto run = [&](const auto& op) {
+    for (std::size_t i = 0; i < count; ++i) op(static_cast<std::int64_t>(i));
+  };
+  run(plain_conv<std::int8_t>(task, at));
+  at.y = apart.data();
+  run(plain_conv<std::int8_t>(without_addition(task), at));
+  EXPECT_NE(fused, apart);
+  run(addition_apart(task, at));
+  EXPECT_EQ(fused, apart);
 }
 
 TEST(CudnnLibrary, SaysWhichNvrtcIsMissing) {
@@ -199,29 +267,80 @@ TEST_F(Deviceless, HalvesPlanOnEveryArchitecture) {
   EXPECT_EQ(asked, 24);
 }
 
-TEST_F(Deviceless, TunersHaveMoreThanTheHeuristicsToChooseFrom) {
-  const auto choices = engine_choices(*api_, target(), small_task(ConvRole::wide, 32), ConvForm::whole);
-  ASSERT_FALSE(choices.empty());
-  EXPECT_THAT(choices.front(), Not(HasSubstr("knob"))) << "the heuristics come first";
-  EXPECT_THAT(choices, testing::Contains(HasSubstr("knob")));
-  EXPECT_EQ(std::set<std::string>(choices.begin(), choices.end()).size(), choices.size());
-  EXPECT_TRUE(all_plans(*api_, target(), small_task(ConvRole::wide, 32), ConvForm::whole, 8).empty());
+/// Numbers of the knob that picks a kernel, in the order of the choices, of one engine.
+std::vector<std::int64_t> kernels_of(const std::vector<EngineChoice>& choices, std::int64_t engine) {
+  std::vector<std::int64_t> kernels;
+  for (const EngineChoice& choice : choices) {
+    if (choice.engine != engine) continue;
+    for (const Knob& knob : choice.knobs) {
+      if (knob.type == CUDNN_KNOB_TYPE_KERNEL_CFG) kernels.push_back(knob.value);
+    }
+  }
+  return kernels;
 }
 
-/// What ConvPlan::json counts on: asked for nothing, cuDNN tells the length.
-TEST_F(Deviceless, TextsAreReadWhole) {
-  Descriptor device(*api_, CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, "a device");
-  const std::string json = kDescribedDevices.front().json();
-  device.set(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, std::vector<char>(json.begin(), json.end())).finalize();
-  const auto text = device.all_values<char>(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION);
-  ASSERT_GT(text.size(), 100u);
-  EXPECT_EQ(text, device.values<char>(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, 1 << 20));
+/// cuDNN 9.19's engine for aligned channels is a Hopper kernel in 17 shapes of tiles and clusters.
+TEST_F(Deviceless, TunersChooseAmongAllHopperTilesEachOnce) {
+  if (api_->version() / 100 != 919) GTEST_SKIP() << "numbers of cuDNN 9.19";
+  for (const std::int64_t channels : {64, 128, 512}) {
+    for (const ConvRole role : {ConvRole::single, ConvRole::wide, ConvRole::shared}) {
+      ConvTask task = small_task(role, role == ConvRole::single ? 1 : 32);
+      task.in.c = task.out.c = task.filter.k = task.filter.c = channels;
+      if (role == ConvRole::shared) task.epilogue.addition = FusedAddition{};
+      const auto choices = engine_choices(*api_, target(), task, ConvForm::whole);
+      SCOPED_TRACE(task_text(task));
+      EXPECT_THAT(kernels_of(choices, 2),
+                  testing::UnorderedElementsAre(17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 45, 46, 47, 48));
+      EXPECT_EQ(std::set<EngineChoice>(choices.begin(), choices.end()).size(), choices.size());
+      ASSERT_GT(choices.size(), 19u);
+      EXPECT_EQ(choices[0], (EngineChoice{2, {{CUDNN_KNOB_TYPE_KERNEL_CFG, 23}}})) << "the heuristics come first";
+      EXPECT_EQ(choices[1].engine, 7);
+      for (std::size_t i = 2; i < 18; ++i) EXPECT_EQ(choices[i].engine, 2) << "aligned ones before general ones";
+      for (std::size_t i = 18; i < choices.size(); ++i) EXPECT_EQ(choices[i].engine, 7);
+    }
+  }
 }
 
-TEST_F(Deviceless, BadDescriptionsAreRefusedInCudnnsWords) {
-  EXPECT_THAT(message_of([&] { PlanTarget(*api_, "{"); }), HasSubstr("cuDNN refuses"));
-  Descriptor tensor(*api_, CUDNN_BACKEND_TENSOR_DESCRIPTOR, "a tensor of nothing");
-  EXPECT_THAT(message_of([&] { tensor.finalize(); }), HasSubstr("a tensor of nothing"));
+TEST_F(Deviceless, ChoicesAreMadeAgainFromTheirNumbers) {
+  const ConvTask task = small_task(ConvRole::wide, 32);
+  const auto choices = engine_choices(*api_, target(), task, ConvForm::whole);
+  ASSERT_GT(choices.size(), 2u);
+  const ConvGraph graph = make_conv_graph(*api_, target(), task, ConvForm::whole);
+  const auto config = make_config(*api_, target(), graph, choices.back());
+  ASSERT_TRUE(config.has_value());
+  std::vector<Descriptor> knobs;
+  knobs.emplace_back(*api_, CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, "a knob's value");
+  ASSERT_EQ(config->config.fill(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, knobs), 1);
+  EXPECT_EQ(knobs[0].values<std::int64_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, 1).at(0), choices.back().knobs[0].value);
+  const PlanOutcome outcome = plan_choice(*api_, target(), task, ConvForm::whole, choices.back());
+  EXPECT_TRUE(outcome.accepted) << outcome.reason;
+  EXPECT_THAT(outcome.engine, testing::StartsWith(choice_text(choices.back())));
+  for (const EngineChoice& strange :
+       {EngineChoice{choices[0].engine, {{CUDNN_KNOB_TYPE_KERNEL_CFG, 4000}}},
+        EngineChoice{choices[0].engine, {{4000, 1}}}, EngineChoice{4000, {}}, EngineChoice{-1, {}}}) {
+    const PlanOutcome refused = plan_choice(*api_, target(), task, ConvForm::whole, strange);
+    EXPECT_FALSE(refused.accepted);
+    EXPECT_EQ(refused.reason, choice_text(strange) + " is not for this graph");
+  }
+}
+
+/// cuDNN itself, asked by several threads at once.
+TEST_F(Deviceless, PlansAreCompiledSideBySide) {
+  const ConvTask task = small_task(ConvRole::shared, 3);
+  auto choices = engine_choices(*api_, target(), task, ConvForm::whole);
+  ASSERT_GT(choices.size(), 7u);
+  choices.resize(7);
+  choices.push_back({choices[0].engine, {{4000, 1}}});
+  std::vector<PlanOutcome> outcomes(choices.size());
+  PlanWorkers workers([&] { return std::make_unique<PlanTarget>(target()); }, {}, 4);
+  workers.for_each(choices.size(), [&](std::size_t i, const PlanTarget& own) {
+    outcomes[i] = plan_choice(*api_, own, task, ConvForm::whole, choices[i]);
+  });
+  for (std::size_t i = 0; i + 1 < choices.size(); ++i) {
+    EXPECT_TRUE(outcomes[i].accepted) << outcomes[i].reason;
+    EXPECT_THAT(outcomes[i].engine, testing::StartsWith(choice_text(choices[i])));
+  }
+  EXPECT_FALSE(outcomes.back().accepted);
 }
 
 TEST_F(Deviceless, TransposedConvolutionsPlanByPhases) {

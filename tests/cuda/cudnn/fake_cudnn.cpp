@@ -77,11 +77,22 @@ cudnnStatus_t get_attribute(cudnnBackendDescriptor_t, cudnnBackendAttributeName_
       return CUDNN_STATUS_SUCCESS;
     case CUDNN_ATTR_ENGINE_GLOBAL_INDEX:
       return give<std::int64_t>({0}, asked, count, to);
+    case CUDNN_ATTR_ENGINE_KNOB_INFO:
+      *count = current->kernels > 1 ? 1 : 0;
+      return CUDNN_STATUS_SUCCESS;
+    case CUDNN_ATTR_KNOB_INFO_TYPE:
+      return give<cudnnBackendKnobType_t>({CUDNN_KNOB_TYPE_KERNEL_CFG}, asked, count, to);
+    case CUDNN_ATTR_KNOB_INFO_MINIMUM_VALUE:
+      return give<std::int64_t>({0}, asked, count, to);
+    case CUDNN_ATTR_KNOB_INFO_MAXIMUM_VALUE:
+      return give<std::int64_t>({current->kernels - 1}, asked, count, to);
+    case CUDNN_ATTR_KNOB_INFO_STRIDE:
+      return give<std::int64_t>({1}, asked, count, to);
     case CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE:
       return give<std::int64_t>({current->workspace_bytes}, asked, count, to);
     case CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION:
       return give(std::vector<char>(current->json.begin(), current->json.end()), asked, count, to);
-    default:  // notes and knobs
+    default:  // notes and chosen knobs
       *count = 0;
       return CUDNN_STATUS_SUCCESS;
   }
@@ -93,13 +104,32 @@ bool of_codes(const Fake& heuristics) {
   return x.values<cudnnDataType_t>(CUDNN_ATTR_TENSOR_DATA_TYPE).at(0) == CUDNN_DATA_INT8;
 }
 
+/// The number behind the first of linked descriptors, `otherwise` if there are none.
+std::int64_t number(const Fake& fake, cudnnBackendAttributeName_t link, cudnnBackendAttributeName_t name,
+                    std::int64_t otherwise) {
+  if (!fake.attributes.contains(link) || !fake.linked(link).attributes.contains(name)) return otherwise;
+  return fake.linked(link).values<std::int64_t>(name).at(0);
+}
+
+bool compiles(const Fake& plan) {
+  const Fake& config = plan.linked(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
+  return current->compiles(number(config, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, 0),
+                           number(config, CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, -1));
+}
+
 cudnnStatus_t finalize(cudnnBackendDescriptor_t descriptor) {
   const Fake& fake = *static_cast<Fake*>(descriptor);
   if (fake.type == CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR && of_codes(fake) && !current->takes_codes) {
     return CUDNN_STATUS_NOT_SUPPORTED;
   }
+  if (fake.type == CUDNN_BACKEND_ENGINE_DESCRIPTOR &&
+      !current->engines.contains(fake.values<std::int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX).at(0))) {
+    return CUDNN_STATUS_NOT_SUPPORTED;
+  }
   if (fake.type == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) {
-    ++(fake.attributes.contains(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG) ? current->compiled : current->rebuilt);
+    const bool anew = fake.attributes.contains(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
+    if (anew ? !compiles(fake) : !current->takes_stored) return CUDNN_STATUS_NOT_SUPPORTED;
+    ++(anew ? current->compiled : current->rebuilt);
   }
   return CUDNN_STATUS_SUCCESS;
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "cuda/engine/device_images.hpp"
@@ -32,8 +33,10 @@ TEST(EngineRealModel, ResNet8GivesTheHostsBytes) {
   calibrate(network, Ranges(graph.nodes.size(), 3.0f));
   for (Layer& layer : network.layers) layer.params = quantise_layer(network, layer, {.bits = 4});
   const ImageSet images = test::random_images(network, 3, 1);
-  const auto emulated = [](const test::EmulationOptions& options) {
-    return make_engine(std::make_shared<test::EmulatedDevice>(options), {.images_per_chunk = 2});
+  std::vector<std::shared_ptr<test::EmulatedDevice>> devices;
+  const auto emulated = [&](const test::EmulationOptions& options) {
+    devices.push_back(std::make_shared<test::EmulatedDevice>(options));
+    return make_engine(devices.back(), {.images_per_chunk = 2});
   };
   EXPECT_EQ(test::all_tensors(*emulated({}), network, images),
             test::all_tensors(*make_host_backend({}), network, images));
@@ -42,6 +45,9 @@ TEST(EngineRealModel, ResNet8GivesTheHostsBytes) {
     test::expect_equal(test::run_search(*emulated({.streams = 2}), network, images, layer, options, 2),
                        test::run_search(*make_host_backend({}), network, images, layer, options, 2),
                        network.layer(layer).name);
+  }
+  for (const auto& device : devices) {
+    EXPECT_THAT(device->prepared_alone(), testing::IsEmpty()) << "plans that could have been made with others";
   }
 }
 

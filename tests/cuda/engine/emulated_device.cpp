@@ -4,17 +4,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <barrier>
 #include <cstring>
 #include <deque>
 #include <new>
 #include <numeric>
-#include <thread>
 
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/random123.hpp"
-#include "qnudge/cuda/plain_task.hpp"
+#include "qnudge/cuda/depthwise_task.hpp"
 #include "qnudge/kernels/team.hpp"
+#include "support/thread_team.hpp"
 
 namespace qnudge::cuda::test {
 namespace {
@@ -23,10 +22,25 @@ bool is_aligned(const void* p, std::int64_t bytes) {
   return reinterpret_cast<std::uintptr_t>(p) % static_cast<std::uintptr_t>(bytes) == 0;
 }
 
+/// All threads of all blocks, the last first.
+void run_depthwise(const ConvTask& task, const ConvPointers& at) {
+  const DepthwiseTable table = depthwise_table(task, at);
+  for (std::int64_t i = 0; i < table.size(); ++i) table(i);
+  with_depthwise_conv(task, at, [&](const auto& op) {
+    for (std::int64_t block = op.tiles.blocks(); block-- > 0;) {
+      for (std::int32_t thread = 0; thread < DepthwiseTiles::kThreads; ++thread) {
+        op(static_cast<std::int32_t>(block), thread);
+      }
+    }
+  });
+}
+
 class EmulatedConv : public PreparedConv {
  public:
   EmulatedConv(const ConvTask& task, bool vendor) : task_(task), vendor_(vendor) {}
-  std::size_t workspace_bytes() const override { return 64; }
+  std::size_t workspace_bytes() const override {
+    return depthwise_lanes(task_) != 0 ? depthwise_table_bytes(task_) : 64;
+  }
   bool vendor() const override { return vendor_; }
   const std::string& description() const override { return description_; }
 
@@ -36,6 +50,7 @@ class EmulatedConv : public PreparedConv {
     EXPECT_TRUE(is_aligned(at.y, alignment_of(task_.filter.k * output_bytes(task_)))) << task_text(task_);
     EXPECT_TRUE(is_aligned(at.residual, alignment_of(task_.filter.k * operand_bytes(task_)))) << task_text(task_);
     std::memset(at.workspace, 0x5a, workspace_bytes());
+    if (depthwise_lanes(task_) != 0) return run_depthwise(task_, at);
     with_plain_conv(task_, at, [&](const auto& op) {
       for (std::int64_t i = 0; i < output_elements(task_); ++i) op(i);
     });
@@ -57,51 +72,21 @@ void scattered(std::int64_t count, std::uint64_t draw, const F& f) {
   for (std::int64_t n = 0; n < count; ++n, i = (i + step) % count) f(i);
 }
 
-/// Members of a team that meet at a barrier: what lacks a `sync` comes out wrong, sooner or later.
-class ThreadTeam {
- public:
-  struct Shared {
-    explicit Shared(int size) : barrier(size), values(static_cast<std::size_t>(size)) {}
-    std::barrier<> barrier;
-    std::vector<std::int64_t> values;
-  };
-  ThreadTeam(Shared& shared, int rank) : shared_(shared), rank_(rank) {}
+/// f(team) by a team of so many threads.
+template <class F>
+void by_team(int size, const F& f) {
+  if (size == 1) return f(SerialTeam{});
+  qnudge::test::by_threads<false>(size, 0, f);
+}
 
-  std::int64_t size() const { return static_cast<std::int64_t>(shared_.values.size()); }
-  std::int64_t rank() const { return rank_; }
-  void sync() const { shared_.barrier.arrive_and_wait(); }
-  template <class Predicate>
-  std::int64_t first_where(std::int64_t begin, std::int64_t end, const Predicate& holds) const {
-    std::int64_t own = begin + rank_;
-    while (own < end && !holds(own)) own += size();
-    const std::vector<std::int64_t> all = exchange(std::min(own, end));
-    return std::max(begin, *std::min_element(all.begin(), all.end()));
-  }
-  std::int64_t sum(std::int64_t value) const {
-    const std::vector<std::int64_t> all = exchange(value);
-    return std::accumulate(all.begin(), all.end(), std::int64_t{0});
-  }
-
- private:
-  std::vector<std::int64_t> exchange(std::int64_t value) const {
-    shared_.values[static_cast<std::size_t>(rank_)] = value;
-    sync();
-    std::vector<std::int64_t> all = shared_.values;
-    sync();
-    return all;
-  }
-  Shared& shared_;
-  const int rank_;
-};
-
+/// Ops that can use memory of the team's own get some, or have to do without.
 template <class Op>
-void run_by_team(const Op& op, std::int64_t i, int size) {
-  if (size == 1) return op(SerialTeam{}, Random123Philox{}, i);
-  ThreadTeam::Shared shared(size);
-  std::vector<std::jthread> members;
-  for (int rank = 0; rank < size; ++rank) {
-    members.emplace_back([&, rank] { op(ThreadTeam(shared, rank), Random123Philox{}, i); });
+void run_by_team(const Op& op, std::int64_t i, int size, bool scratch) {
+  const auto run = [&](const auto& team) { op(team, Random123Philox{}, i); };
+  if constexpr (requires { op.scratch_bytes(); }) {
+    if (scratch) return qnudge::test::by_threads<true>(size, op.scratch_bytes(), run);
   }
+  by_team(size, run);
 }
 
 struct Execute {
@@ -129,8 +114,11 @@ struct Execute {
                c.op);
   }
   void operator()(const ForEachTeam& c) const {
-    std::visit([&](const auto& op) { scattered(c.count, draw, [&](std::int64_t i) { run_by_team(op, i, team); }); },
-               c.op);
+    std::visit(
+        [&](const auto& op) {
+          scattered(c.count, draw, [&](std::int64_t i) { run_by_team(op, i, team, draw % 2 == 0); });
+        },
+        c.op);
   }
   void operator()(const ByteProduct& c) const {
     EXPECT_TRUE(c.m % 4 == 0 && c.n % 4 == 0 && c.depth % 16 == 0 && c.stride % 16 == 0 && c.depth <= 131056);
@@ -161,8 +149,18 @@ struct Execute {
   }
   void operator()(const Score& c) const {
     for (std::int64_t n = 0; n < c.op.cursor.size; ++n) {
-      for (std::int64_t p = 0; p < c.op.candidates; ++p) c.op.fitness[p] += c.op.score(n, p);
+      for (std::int64_t p = 0; p < c.op.candidates; ++p) {
+        std::int64_t score = 0;
+        by_team(team, [&](const auto& members) {
+          const std::int64_t own = c.op.score(members, n, p);
+          if (members.rank() == 0) score = own;
+        });
+        c.op.fitness[p] += score;
+      }
     }
+  }
+  void operator()(const Evaluate& c) const {
+    scattered(c.images, draw, [&](std::int64_t n) { by_team(team, [&](const auto& members) { c.op(members, n); }); });
   }
   void operator()(const Rank& c) const {
     std::vector<std::int32_t> entries(static_cast<std::size_t>(c.op.mu + c.op.lambda));
@@ -186,7 +184,43 @@ struct Execute {
   void operator()(const Join&) const {}
 };
 
+/// Runs a program like a graph made of it, whose nodes are as many as any device needs at least.
+class EmulatedGraph : public PreparedGraph {
+ public:
+  EmulatedGraph(EmulatedDevice& device, const Program& program, std::int32_t times)
+      : device_(device), program_(program), times_(times), census_(take_census(nodes_of(program))) {}
+  const GraphCensus& census() const override { return census_; }
+  std::int32_t run(const StopFlag& stop) override { return run_one_by_one(device_, program_, times_, stop); }
+
+  static std::int32_t run_one_by_one(EmulatedDevice& device, const Program& program, std::int32_t times,
+                                     const StopFlag& stop) {
+    std::int32_t done = 0;
+    for (; done < times && !stop; ++done) device.run(program);
+    return done;
+  }
+
+ private:
+  EmulatedDevice& device_;
+  const Program program_;
+  const std::int32_t times_;
+  const GraphCensus census_;
+};
+
 }  // namespace
+
+EmulatedDevice::EmulatedDevice(const EmulationOptions& options)
+    : options_(options),
+      random_(options.seed),
+      launches_(
+          options.graphs,
+          [this](const Program& program, std::int32_t times) {
+            const int ordinal = graphs_asked_for_++;
+            require(!options_.refused_graphs.contains(ordinal), ErrorKind::device, "the emulated driver says no");
+            return std::make_unique<EmulatedGraph>(*this, program, times);
+          },
+          [this](const Program& program, std::int32_t times, const StopFlag& stop) {
+            return EmulatedGraph::run_one_by_one(*this, program, times, stop);
+          }) {}
 
 Memory EmulatedDevice::allocate(std::size_t bytes, const std::string& what) {
   require(bytes <= free_bytes(), ErrorKind::device, "device memory ran out: {} need {} bytes, {} are free", what, bytes,
@@ -209,7 +243,12 @@ void EmulatedDevice::download(void* to, const void* from, std::size_t bytes) {
   if (bytes > 0) std::memcpy(to, from, bytes);
 }
 
+void EmulatedDevice::prepare_convs(std::span<const ConvRequest> requests) {
+  for (const ConvRequest& request : requests) together_.insert(task_text(request.task));
+}
+
 ConvHandle EmulatedDevice::prepare_conv(const ConvTask& task, int) {
+  if (!together_.contains(task_text(task))) alone_.insert(task_text(task));
   return std::make_shared<EmulatedConv>(task, options_.fuses);
 }
 
@@ -241,12 +280,6 @@ void EmulatedDevice::run(const Program& program) {
     queues[stream].pop_front();
     --left;
   }
-}
-
-std::int32_t EmulatedDevice::repeat(const Program& program, std::int32_t times, const StopFlag& stop) {
-  std::int32_t done = 0;
-  for (; done < times && !stop; ++done) run(program);
-  return done;
 }
 
 std::int64_t EmulatedDevice::sum(const std::int64_t* values, std::int64_t count) {

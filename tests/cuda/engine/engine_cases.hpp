@@ -101,7 +101,8 @@ inline void expect_equal_evaluation(const MakeBackend& make, std::uint64_t seed)
   const auto expected_images = expected->upload(images);
   const Evaluation a = expected->evaluate(expected_images);
   for (const std::int64_t chunk : {0, 1, 3, 7}) {
-    const auto session = make({.images = chunk, .fuses = chunk != 1, .seed = seed})->open(network);
+    const auto session =
+        make({.images = chunk, .fuses = chunk != 1, .seed = seed, .team = chunk == 3 ? 4 : 1})->open(network);
     const auto handle = session->upload(images);
     const Evaluation b = session->evaluate(handle);
     EXPECT_EQ(b.predicted, a.predicted) << "seed " << seed << " chunk " << chunk;
@@ -171,7 +172,7 @@ inline void expect_equal_search(const MakeBackend& make, std::uint64_t seed) {
     options.mutation = layer % 2 ? MutationKind::residual : MutationKind::uniform;
     const Outcome expected = run_search(*make_reference_backend(), network, images, layer, options);
     for (const Variant& v :
-         {Variant{1, 0, 0, true, seed}, {3, 2, 2, false, seed}, {2, 3, 4, true, seed}, {4, 1, 1, true, seed}}) {
+         {Variant{1, 0, 0, true, seed}, {3, 2, 2, false, seed, 3}, {2, 3, 4, true, seed}, {4, 1, 1, true, seed}}) {
       options.chunk = v.candidates;
       expect_equal(run_search(*make(v), network, images, layer, options), expected,
                    fmt::format("seed {} layer {} streams {} images {}", seed, layer, v.streams, v.images));

@@ -32,7 +32,8 @@ void expect_valid(const IntNetwork& n, const LayerPlan& plan, const PopulationOp
   // What is live at once is at least the searched layer's output beside what it reads.
   const std::int64_t out = n.at(plan.node).shape.size();
   EXPECT_GE(m.activations, m.chunk.streams * m.chunk.images * m.candidates * out);
-  const Layer& layer = n.layer(n.at(plan.node).layer);
+  const Layer& layer = n.layer(n.at(plan.node).layer());
+  EXPECT_LT(m.candidates * layer.filter.size(), std::int64_t{1} << 31);
   EXPECT_EQ(m.parents, options.parents * layer.filter.size());
   EXPECT_GE(m.filters, m.candidates * layer.filter.size());
 }
@@ -101,6 +102,17 @@ TEST(MemoryPlan, LargeDevicesAreFilledAndSmallOnesShareOutCandidates) {
   EXPECT_LT(small.candidates * small.chunk.images * small.chunk.streams, 64);
   EXPECT_EQ(plan_search_memory(n, plan, {.offspring = 32, .chunk = 5}, 2048, limits_of(8 * kGibibyte)).candidates, 5);
   EXPECT_EQ(plan_search_memory(n, plan, options, 3, limits_of(8 * kGibibyte)).chunk.images, 3) << "all at once";
+}
+
+/// VGG16's first product has 102.8 million codes: 32 sets of them are more than indices of 32 bits can count.
+TEST(MemoryPlan, SplitsCandidatesWhoseFiltersIndicesCannotCount) {
+  const IntNetwork n = test::vgg16_shapes();
+  const LayerPlan plan = make_layer_plan(n, 13);
+  ASSERT_EQ(n.layer(13).filter.size(), 4096 * 7 * 7 * 512);
+  for (const auto& [offspring, resident] : {std::pair{16, 16}, {20, 20}, {21, 11}, {32, 16}, {33, 17}, {64, 16}}) {
+    const PopulationOptions options{.parents = 32, .offspring = offspring};
+    EXPECT_EQ(plan_search_memory(n, plan, options, 256, limits_of(141 * kGibibyte)).candidates, resident) << offspring;
+  }
 }
 
 TEST(MemoryPlan, LastRoundsHaveAsMuchToDoAsTheFirst) {

@@ -34,21 +34,20 @@ class ShapeNetwork {
                          .pad_bottom = pad,
                          .pad_right = pad};
     IntNode node;
-    node.op = IntOp::conv;
-    node.layer = static_cast<int>(network_.layers.size());
+    node.what = IntLayer{static_cast<int>(network_.layers.size())};
     node.shape = layer.out;
     network_.layers.push_back(layer);
     return add_node(std::move(node), {in});
   }
   int add(int a, int b) {
     IntNode node;
-    node.op = IntOp::add;
+    node.what = IntCombine{};
     node.shape = network_.at(a).shape;
     return add_node(std::move(node), {a, b});
   }
   int pool(int in, std::int64_t size, std::int64_t stride, std::int64_t pad = 0) {
     IntNode node;
-    node.op = IntOp::max_pool;
+    node.what = IntWindow{};
     const Shape from = network_.at(in).shape;
     node.shape = {(from.h + 2 * pad - size) / stride + 1, (from.w + 2 * pad - size) / stride + 1, from.c};
     return add_node(std::move(node), {in});

@@ -7,6 +7,8 @@
 #include <map>
 #include <random>
 
+#include "cuda/cudnn/plan_ladder.hpp"
+#include "cuda/cudnn/plan_workers.hpp"
 #include "cuda/runtime/cudnn_convs.hpp"
 #include "gpu.hpp"
 #include "qnudge/cuda/device.hpp"
@@ -118,62 +120,109 @@ std::vector<ConvTask> geometries(ConvRole role, std::int64_t candidates) {
   return tasks;
 }
 
-using GpuConv = test::GpuTest;
+struct Candidates {
+  ConvRole role;
+  std::int64_t count;
+};
 
-TEST_F(GpuConv, EveryRoleGeometryAndEpilogueEqualsTheDefinition) {
+std::string text_of(const Candidates& c) {
+  const char* const role = c.role == ConvRole::single ? "single" : c.role == ConvRole::wide ? "wide" : "shared";
+  return role + std::to_string(c.count);
+}
+void PrintTo(const Candidates& c, std::ostream* out) {
+  *out << text_of(c);
+}
+
+/// Each is a test of its own, so that its plans can be compiled beside the others'.
+class GpuConv : public test::GpuTest, public testing::WithParamInterface<Candidates> {};
+INSTANTIATE_TEST_SUITE_P(, GpuConv,
+                         testing::Values(Candidates{ConvRole::single, 1}, Candidates{ConvRole::wide, 1},
+                                         Candidates{ConvRole::wide, 5}, Candidates{ConvRole::wide, 32},
+                                         Candidates{ConvRole::shared, 3}, Candidates{ConvRole::shared, 33}),
+                         [](const auto& instance) { return text_of(instance.param); });
+
+TEST_P(GpuConv, EveryGeometryAndEpilogueEqualsTheDefinition) {
   const auto device = open_cuda_device();
-  std::uint64_t seed = 1;
+  const auto [role, candidates] = GetParam();
+  auto seed = static_cast<std::uint64_t>(100 * candidates);
   std::map<std::string, int> chosen;
   int number = 0;
   const int step = test::sample_step();
-  for (const auto& [role, candidates] : {std::pair{ConvRole::single, 1},
-                                         {ConvRole::wide, 1},
-                                         {ConvRole::wide, 5},
-                                         {ConvRole::wide, 32},
-                                         {ConvRole::shared, 3},
-                                         {ConvRole::shared, 33}}) {
-    for (ConvTask task : geometries(role, candidates)) {
-      for (const int epilogue : {0, 1, 2, 3}) {
-        // Steps that have no divisor in common with the number of epilogues or geometries reach all of either.
-        if (number++ % step != 0) continue;
-        task.epilogue = {};
-        task.epilogue.low = epilogue % 2 == 0 ? 0 : -128;
-        task.epilogue.float_output = epilogue == 2;
-        if (epilogue == 3) task.epilogue.addition = FusedAddition{0.5f, 2.0f, 0, 127};
-        const Operands operands(task, ++seed);
-        const ConvHandle conv = device->prepare_conv(task, 8);
-        const std::string& description = conv->description();
-        ASSERT_EQ(found(*device, task, operands, conv), expected(task, operands))
-            << fmt::format("role {} P {} in {}x{}x{} K {} epilogue {}: {}", static_cast<int>(role), candidates,
-                           task.in.h, task.in.w, task.in.c, task.filter.k, epilogue, description);
-        ++chosen[description.substr(0, description.find(':'))];
-      }
+  for (ConvTask task : geometries(role, candidates)) {
+    for (const int epilogue : {0, 1, 2, 3}) {
+      // Steps that have no divisor in common with the number of epilogues or geometries reach all of either.
+      if (number++ % step != 0) continue;
+      task.epilogue = {};
+      task.epilogue.low = epilogue % 2 == 0 ? 0 : -128;
+      task.epilogue.float_output = epilogue == 2;
+      if (epilogue == 3) task.epilogue.addition = FusedAddition{0.5f, 2.0f, 0, 127};
+      const Operands operands(task, ++seed);
+      const ConvHandle conv = device->prepare_conv(task, 8);
+      const std::string& description = conv->description();
+      ASSERT_EQ(found(*device, task, operands, conv), expected(task, operands))
+          << fmt::format("role {} P {} in {}x{}x{} K {} epilogue {}: {}", static_cast<int>(role), candidates, task.in.h,
+                         task.in.w, task.in.c, task.filter.k, epilogue, description);
+      ++chosen[description.substr(0, description.find(':'))];
     }
   }
   for (const auto& [kind, count] : chosen) RecordProperty(kind, count);
 }
 
 /// The ladder's half-precision rungs, which int8 engines leave nothing to do for most layers.
-TEST_F(GpuConv, HalfFormsEqualTheDefinitionInsideTheirBound) {
+TEST_P(GpuConv, HalfFormsEqualTheDefinitionInsideTheirBound) {
   const auto device = open_cuda_device();
   const Cudnn& api = cudnn();
   const auto handles = std::make_shared<CudnnHandles>(api, 1);
   const PlanTarget target(handles->first());
-  int planned = 0;
-  for (const auto& [role, candidates] : {std::pair{ConvRole::single, 1}, {ConvRole::wide, 5}, {ConvRole::shared, 3}}) {
-    for (const ConvTask& task : geometries(role, candidates)) {
-      for (const ConvForm& form : forms_of(task, 8)) {
-        if (!form.half) continue;
-        const PlanOutcome outcome = plan_conv(api, target, task, form);
-        if (!outcome.plan) continue;
-        const Operands operands(task, static_cast<std::uint64_t>(++planned));
-        ASSERT_EQ(found(*device, task, operands, make_cudnn_conv(handles, outcome.plan, task, form)),
-                  expected(task, operands))
-            << task_text(task) << ", " << form_text(form);
-      }
+  const auto [role, candidates] = GetParam();
+  int planned = 0, number = 0;
+  for (const ConvTask& task : geometries(role, candidates)) {
+    if (number++ % test::sample_step() != 0) continue;
+    for (const ConvForm& form : forms_of(task, 8)) {
+      if (!form.half) continue;
+      const PlanOutcome outcome = plan_conv(api, target, task, form);
+      if (!outcome.plan) continue;
+      const Operands operands(task, static_cast<std::uint64_t>(++planned));
+      ASSERT_EQ(found(*device, task, operands, make_cudnn_conv(handles, outcome.plan, task, form)),
+                expected(task, operands))
+          << task_text(task) << ", " << form_text(form);
     }
   }
-  EXPECT_GT(planned, 10);
+  EXPECT_GT(planned, 0);
+}
+
+using GpuChoices = test::GpuTest;
+
+/// What a tuner chooses among: every tile, and the addition apart.
+TEST_F(GpuChoices, EqualTheDefinition) {
+  const auto device = open_cuda_device();
+  const Cudnn& api = cudnn();
+  const auto handles = std::make_shared<CudnnHandles>(api, 1);
+  PlanWorkers workers([&] { return std::make_unique<PlanTarget>(api); }, [] { cudaSetDevice(0); });
+  const PlanStore none({}, "none");
+  const PlanLadder ladder(api, 0, none, EngineHints::built_in());
+  int tried = 0;
+  for (ConvTask task : {task_of(ConvRole::shared, 3, {8, 8, 64}, {64, 3, 3, 64}, {same(3, 1)}),
+                        task_of(ConvRole::wide, 5, {9, 7, 16}, {48, 3, 3, 16}, {same(3, 2)})}) {
+    if (task.role == ConvRole::shared) task.epilogue.addition = FusedAddition{0.5f, 2.0f, 0, 127};
+    const Operands operands(task, 1);
+    const auto wanted = expected(task, operands);
+    const auto rivals = ladder.rivals(PlanTarget(handles->first()), task, ConvForm::whole, 100);
+    std::vector<PlanOutcome> outcomes(rivals.size());
+    workers.for_each(rivals.size(), [&](std::size_t i, const PlanTarget& target) {
+      outcomes[i] = ladder.make(target, task, ConvForm::whole, rivals[i]);
+    });
+    for (std::size_t i = 0; i < rivals.size(); ++i) {
+      if (!outcomes[i].plan) continue;
+      const bool apart = rivals[i].addition_apart;
+      std::shared_ptr<const DeviceConv> conv =
+          make_cudnn_conv(handles, outcomes[i].plan, apart ? without_addition(task) : task, ConvForm::whole);
+      if (apart) conv = with_addition_apart(conv, task);
+      EXPECT_EQ(found(*device, task, operands, conv), wanted) << task_text(task) << ", " << hint_text(rivals[i]);
+      ++tried;
+    }
+  }
+  EXPECT_GT(tried, 10);
 }
 
 }  // namespace

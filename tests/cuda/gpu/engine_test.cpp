@@ -19,20 +19,41 @@ std::unique_ptr<Backend> real(const Variant& v) {
 
 using GpuEngine = test::GpuTest;
 
-TEST_F(GpuEngine, EveryTensorEqualsTheReference) {
-  for (std::uint64_t seed = 0; seed < 12; ++seed) test::expect_equal_tensors(real, seed);
+/// Most of a test's time goes into compiling plans on one core: every seed is a test, so that each can have a process.
+class GpuEngineSeed : public test::GpuTest, public testing::WithParamInterface<int> {
+ protected:
+  std::uint64_t seed(int block) const { return static_cast<std::uint64_t>(block + GetParam()); }
+};
+INSTANTIATE_TEST_SUITE_P(, GpuEngineSeed, testing::Range(0, 6), testing::PrintToStringParamName());
+
+TEST_P(GpuEngineSeed, EveryTensorEqualsTheReference) {
+  test::expect_equal_tensors(real, seed(0));
+  test::expect_equal_tensors(real, seed(6));
 }
 
-TEST_F(GpuEngine, EvaluationAndMeansEqualTheReferenceForAnyChunk) {
-  for (std::uint64_t seed = 1000; seed < 1006; ++seed) test::expect_equal_evaluation(real, seed);
+TEST_P(GpuEngineSeed, EvaluationAndMeansEqualTheReferenceForAnyChunk) {
+  test::expect_equal_evaluation(real, seed(1000));
 }
 
-TEST_F(GpuEngine, SearchEqualsTheReferenceForAnyChunkAndStreams) {
-  for (std::uint64_t seed = 2000; seed < 2006; ++seed) test::expect_equal_search(real, seed);
+TEST_P(GpuEngineSeed, SearchEqualsTheReferenceForAnyChunkAndStreams) {
+  test::expect_equal_search(real, seed(2000));
 }
 
-TEST_F(GpuEngine, HalvesAreNearTheReferenceAndRepeatTheirBytes) {
-  for (std::uint64_t seed = 7000; seed < 7012; ++seed) test::expect_near_in_half(real, seed);
+TEST_P(GpuEngineSeed, HalvesAreNearTheReference) {
+  test::expect_near_in_half(real, seed(7000));
+  test::expect_near_in_half(real, seed(7006));
+}
+
+TEST_P(GpuEngineSeed, RestoredSearchEndsTheSame) {
+  test::expect_equal_after_restore(real, seed(3000));
+}
+
+TEST_P(GpuEngineSeed, FittingEqualsTheHostForAnyChunk) {
+  test::expect_equal_fit(real, seed(4000));
+  test::expect_equal_fit(real, seed(4006));
+}
+
+TEST_F(GpuEngine, HalvesRepeatTheirBytes) {
   const IntNetwork network = test::random_network(7001, Activations::half);
   const ImageSet images = test::random_images(network, 40, 7);
   const auto layer =
@@ -44,14 +65,6 @@ TEST_F(GpuEngine, HalvesAreNearTheReferenceAndRepeatTheirBytes) {
   for (int replay = 0; replay < 5; ++replay) {
     test::expect_equal(test::run_search(*make_cuda_backend(), network, images, at, options), first, "halves");
   }
-}
-
-TEST_F(GpuEngine, RestoredSearchEndsTheSame) {
-  for (std::uint64_t seed = 3000; seed < 3004; ++seed) test::expect_equal_after_restore(real, seed);
-}
-
-TEST_F(GpuEngine, FittingEqualsTheHostForAnyChunk) {
-  for (std::uint64_t seed = 4000; seed < 4010; ++seed) test::expect_equal_fit(real, seed);
 }
 
 TEST_F(GpuEngine, AHundredReplaysGiveTheSameBytes) {

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+#include "qnudge/kernels/mix.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+#include <vector>
+
+namespace qnudge {
+namespace {
+
+TEST(Mix, ShiftsRoundHalfToEven) {
+  for (int bits = 1; bits <= 22; ++bits) {
+    for (std::int32_t sum = -5000; sum <= 5000; ++sum) {
+      const double wanted = std::nearbyint(std::ldexp(static_cast<double>(sum), -bits));
+      ASSERT_EQ(rounded_shift(sum, bits), wanted) << sum << " " << bits;
+    }
+  }
+}
+
+std::vector<ResizeTap> taps(std::mt19937& draw, std::int64_t out, std::int64_t in) {
+  std::vector<ResizeTap> t;
+  for (std::int64_t i = 0; i < out; ++i) {
+    const auto first = static_cast<std::int32_t>(draw() % static_cast<std::uint64_t>(in));
+    const auto weight = static_cast<std::int32_t>(draw() % (kResizeOne + 1));
+    t.push_back(
+        {first, std::min<std::int32_t>(first + 1, static_cast<std::int32_t>(in) - 1), kResizeOne - weight, weight});
+  }
+  return t;
+}
+
+TEST(Mix, ResizeRoundsTheExactSum) {
+  std::mt19937 draw(2);
+  const Extents in{3, 4, 2, 5}, out{5, 7, 2, 5};
+  std::vector<std::int8_t> x(static_cast<std::size_t>(2 * in.size())), y(static_cast<std::size_t>(2 * out.size()));
+  for (auto& v : x) v = static_cast<std::int8_t>(draw());
+  const auto rows = taps(draw, out.h, in.h), columns = taps(draw, out.w, in.w);
+  const ResizeCodes<std::int8_t> op{x.data(), y.data(), out, Strides::dense(in), rows.data(), columns.data()};
+  for (std::int64_t i = 0; i < static_cast<std::int64_t>(y.size()); ++i) op(i);
+  std::size_t i = 0;
+  for (std::int64_t n = 0; n < 2; ++n) {
+    for (const ResizeTap& row : rows) {
+      for (const ResizeTap& column : columns) {
+        for (std::int64_t p = 0; p < 2; ++p) {
+          for (std::int64_t c = 0; c < 5; ++c, ++i) {
+            const auto value = [&](std::int32_t r, std::int32_t s) {
+              return static_cast<double>(x[static_cast<std::size_t>((((n * in.h + r) * in.w + s) * 2 + p) * 5 + c)]);
+            };
+            const double sum = row.weight_first * (column.weight_first * value(row.first, column.first) +
+                                                   column.weight_second * value(row.first, column.second)) +
+                               row.weight_second * (column.weight_first * value(row.second, column.first) +
+                                                    column.weight_second * value(row.second, column.second));
+            ASSERT_EQ(y[i], std::nearbyint(std::ldexp(sum, -22))) << i;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Mix, LocalResponseLooksAtTheChannelsThatExist) {
+  std::mt19937 draw(4);
+  for (const auto& [before, after] : {std::pair<std::int64_t, std::int64_t>{2, 2}, {1, 2}, {0, 0}, {9, 9}}) {
+    const Extents e{2, 3, 2, 6};
+    std::vector<std::int8_t> x(static_cast<std::size_t>(e.size())), y(x.size());
+    for (auto& v : x) v = static_cast<std::int8_t>(draw());
+    std::vector<float> table(static_cast<std::size_t>((before + after + 1) << 14) + 1);
+    for (std::size_t s = 0; s < table.size(); ++s)
+      table[s] = static_cast<float>(std::pow(1.0 + static_cast<double>(s) / 20000.0, -0.75));
+    const LocalResponseCodes op{x.data(), y.data(), e, Strides::dense(e), before, after, table.data(), -128, 127};
+    for (std::int64_t i = 0; i < e.size(); ++i) op(i);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const auto c = static_cast<std::int64_t>(i % 6);
+      int sum = 0;
+      for (std::int64_t other = 0; other < 6; ++other) {
+        if (other < c - before || other > c + after) continue;
+        const int v = x[i - static_cast<std::size_t>(c) + static_cast<std::size_t>(other)];
+        sum += v * v;
+      }
+      ASSERT_EQ(y[i], std::nearbyint(static_cast<float>(x[i]) * table[static_cast<std::size_t>(sum)])) << i;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace qnudge
