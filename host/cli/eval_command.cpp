@@ -10,6 +10,7 @@
 #include "qnudge/cli/backends.hpp"
 #include "qnudge/cli/command.hpp"
 #include "qnudge/core/error.hpp"
+#include "qnudge/core/output_file.hpp"
 #include "qnudge/report/anomaly.hpp"
 #include "qnudge/report/format.hpp"
 #include "qnudge/report/npy.hpp"
@@ -128,12 +129,13 @@ struct Evaluated {
   int spatial_rank = 2;
 };
 
-Evaluated evaluate_all(const EvalOptions& options, const TestSet& test, Backend& backend) {
-  if (!options.model.empty()) {
+/// `graph`: the float model, unless a tuned one is evaluated.
+Evaluated evaluate_all(const EvalOptions& options, const std::shared_ptr<const Graph>& graph, const TestSet& test,
+                       Backend& backend) {
+  if (!graph) {
     const IntNetwork network = tuned_network(options.model, *test.data.test);
     return {{evaluate_integer(test, network, backend, "tuned")}, network.spatial_rank};
   }
-  const auto graph = load_graph(test.config);
   check_model_fits_data(test.config.model, graph->input_shape(), graph->output_shape().size(), *test.data.test);
   const FloatPass float_pass = make_float_pass(graph, static_cast<int>(test.config.threads));
   Evaluated all{.models = {}, .spatial_rank = graph->spatial_rank};
@@ -221,6 +223,17 @@ std::string eval_json(const EvalOptions& options, const TestSet& test, const Bac
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
 }
 
+/// What can be told before anything is read; true if a file of the user's takes stdout, where the table then cannot go.
+bool check_outputs(const EvalOptions& options) {
+  bool takes_stdout = false;
+  for (const std::string& file : {options.predictions, options.inputs}) {
+    if (file.empty()) continue;
+    require_writable_output(file);
+    takes_stdout = takes_stdout || is_standard_output(file);
+  }
+  return takes_stdout;
+}
+
 int run_eval(const EvalOptions& options, Terminal& terminal, const OutputOptions& output) {
   require(options.predictions.empty() || !options.model.empty() || options.nearest != options.floating,
           ErrorKind::usage, "--predictions: two models are evaluated; choose one with --model, --nearest or --float");
@@ -228,6 +241,10 @@ int run_eval(const EvalOptions& options, Terminal& terminal, const OutputOptions
   run.config = config_for_model(run.config, options.model);
   TestSet test;
   test.config = load_config(run);
+  const bool stdout_taken = check_outputs(options);
+  check_files_exist(test.config, run.config, options.model.empty());
+  const std::shared_ptr<const Graph> graph = options.model.empty() ? load_graph(test.config) : nullptr;
+  if (graph) check_before_reading(test.config, *graph);
   const auto backend = make_backend(test.config.backend, BackendOptions::of(test.config));
   test.data = open_datasets(test.config);
   test.indices = test_indices(test.config, test.data, options.limit);
@@ -238,7 +255,7 @@ int run_eval(const EvalOptions& options, Terminal& terminal, const OutputOptions
   spdlog::info("data   {}", test.data.test->description());
   spdlog::info("device {}", backend->device());
 
-  const Evaluated all = evaluate_all(options, test, *backend);
+  const Evaluated all = evaluate_all(options, graph, test, *backend);
   const Answers& first = all.models.front();
   const std::int64_t classes = test.data.test->classes();
   if (first.name == "float" && !test.series() && at_chance(correct(first), test.count(), classes)) {
@@ -246,8 +263,13 @@ int run_eval(const EvalOptions& options, Terminal& terminal, const OutputOptions
   }
   if (!options.predictions.empty()) write_npy(options.predictions, all.models.front().predicted, {test.count()});
   if (!options.inputs.empty()) save_inputs(test, all.spatial_rank, options.inputs);
-  terminal.out() << (output.json ? eval_json(options, test, *backend, all.models)
-                                 : eval_text(options, test, all.models));
+  const std::string text =
+      output.json ? eval_json(options, test, *backend, all.models) : eval_text(options, test, all.models);
+  if (stdout_taken) {
+    terminal.line(text.substr(0, text.size() - 1));
+  } else {
+    terminal.out() << text;
+  }
   return 0;
 }
 
@@ -262,8 +284,9 @@ Action add_eval(CLI::App& app) {
                            ->type_name("FILE");
   app.add_flag("--nearest", options->nearest, "Only nearest rounding")->excludes(model);
   app.add_flag("--float", options->floating, "Only the float model")->excludes(model);
-  app.add_option("--predictions", options->predictions,
-                 "Write the predicted classes, of series 1 for an anomaly: int32 [n]")
+  app.add_option(
+         "--predictions", options->predictions,
+         "Write the predicted classes, of series 1 for an anomaly: int32 [n]; /dev/stdout: the table goes to stderr")
       ->type_name("FILE.npy");
   app.add_option("--save-inputs", options->inputs, "Write the preprocessed test images: float32 [n, C, H, W]")
       ->type_name("FILE.npy");

@@ -28,7 +28,7 @@ std::string sensitivity_text(const Sensitivity& sensitivity, const Config& confi
 }
 
 int run_sensitivity(const RunOptions& options, Terminal& terminal, const OutputOptions& output) {
-  RunContext run = load_run(options);
+  RunContext run = load_run(load_config(options), options.config);
   announce(run);
   const bool kept = has_checkpoint(run.request.folder);
   Sensitivity sensitivity;

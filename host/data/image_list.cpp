@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "image_list.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <charconv>
 #include <map>
@@ -123,14 +121,15 @@ FoundImages find_images(const fs::path& folder) {
 namespace {
 
 /// Images as they are found, with a warning of those that are passed over.
-FoundImages find_with_warning(const fs::path& folder) {
+FoundImages find_with_warning(const fs::path& folder, std::vector<std::string>& warnings) {
   FoundImages found = find_images(folder);
-  if (!found.other.empty()) spdlog::warn("{}", found.passed_over(folder));
+  if (!found.other.empty()) warnings.push_back(found.passed_over(folder));
   return found;
 }
 
 /// Class 10 is then not output 10.
-void warn_of_text_order(const std::set<std::string>& folders, const fs::path& folder) {
+void warn_of_text_order(const std::set<std::string>& folders, const fs::path& folder,
+                        std::vector<std::string>& warnings) {
   const auto is_number = [](const std::string& name) {
     return name.size() < 10 && name.find_first_not_of("0123456789") == name.npos;
   };
@@ -139,24 +138,24 @@ void warn_of_text_order(const std::set<std::string>& folders, const fs::path& fo
     return std::stol(a) > std::stol(b);
   });
   if (pair == folders.end()) return;
-  spdlog::warn(
+  warnings.push_back(fmt::format(
       "{}: the folders of its classes are numbers but are taken in the order of text, '{}' before '{}', as torchvision "
       "takes them; is that the order of the model's outputs? Else give them equal lengths ('02', '10') or use a file "
       "of "
       "labels",
-      folder.string(), *pair, *std::next(pair));
+      folder.string(), *pair, *std::next(pair)));
 }
 
 }  // namespace
 
 ImageList read_image_list(const fs::path& folder, const fs::path& labels, std::int64_t classes) {
-  const FoundImages found = find_with_warning(folder);
+  ImageList list;
+  const FoundImages found = find_with_warning(folder, list.warnings);
   const std::vector<std::string>& present = found.names;
   const std::vector<std::uint8_t> bytes = read_file(labels);
   std::string_view rest(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (rest.starts_with("\xEF\xBB\xBF")) rest.remove_prefix(3);  // a byte order mark, as Windows editors write it
 
-  ImageList list;
   std::unordered_map<std::string, std::size_t> lines;  // by name
   for (std::size_t number = 1; !rest.empty(); ++number) {
     const std::size_t end = std::min(rest.find('\n'), rest.size());
@@ -182,7 +181,8 @@ ImageList read_image_list(const fs::path& folder, const fs::path& labels, std::i
 }
 
 ImageList list_by_class(const fs::path& folder, std::int64_t classes) {
-  ImageList list{.names = find_with_warning(folder).names, .labels = {}};
+  ImageList list;
+  list.names = find_with_warning(folder, list.warnings).names;
   std::set<std::string> found, folders;
   for (const std::string& name : list.names) {
     const std::size_t slash = name.find('/');
@@ -201,7 +201,7 @@ ImageList list_by_class(const fs::path& folder, std::int64_t classes) {
   }
   require(std::cmp_equal(found.size(), classes), ErrorKind::input,
           "{}: has {} folders of classes, but data.classes is {}", folder.string(), found.size(), classes);
-  warn_of_text_order(found, folder);
+  warn_of_text_order(found, folder, list.warnings);
   for (const std::string& name : list.names) {
     const auto place = found.find(name.substr(0, name.find('/')));
     list.labels.push_back(static_cast<std::int32_t>(std::distance(found.begin(), place)));

@@ -12,6 +12,7 @@ namespace qnudge {
 struct ImageList {
   std::vector<std::string> names;
   std::vector<std::int32_t> labels;
+  std::vector<std::string> warnings;  ///< sentences for whoever opens the images
 };
 
 /// The images below a folder.

@@ -85,9 +85,12 @@ void Importer::add_input(const std::optional<ImportOptions>& options) {
   const std::int64_t h = extent(shape, 2, options ? options->height : 0);
   const std::int64_t w = graph.spatial_rank == 1 ? 1 : extent(shape, 3, options ? options->width : 0);
   if (h <= 0 || w <= 0) {
-    require(!options, ErrorKind::input,
-            "{}: the spatial extents of the input '{}' are symbolic; set input_height{} to fix them", model_.file, name,
-            graph.spatial_rank == 1 ? " (its length)" : " and input_width");
+    if (options) {
+      fail(ErrorKind::input, "{}: the spatial extents of the input '{}' are symbolic; set {} to fix them", model_.file,
+           name,
+           graph.spatial_rank == 1 ? fmt::format("{} (its length)", options->height_key)
+                                   : fmt::format("{} and {}", options->height_key, options->width_key));
+    }
     values_.emplace(model_.input->name(), Value{});
     return;
   }

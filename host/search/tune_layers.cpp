@@ -201,7 +201,7 @@ void TuneRun::record(const Sensitivity::Entry& entry, int position, const std::v
     state_.evaluations += config().search.offspring;
     state_.candidate_images += config().search.offspring * images_per_evaluation();
   }
-  state_.history_bytes = folder_.append_history(lines);
+  state_.history = folder_.append_history(lines);
 }
 
 }  // namespace qnudge

@@ -28,15 +28,6 @@ std::string splits_json(const Splits& splits) {
   return json.dump() + "\n";
 }
 
-/// `folder`_2, or the first number from there on that is free.
-std::filesystem::path free_name(const std::filesystem::path& folder) {
-  for (int number = 2;; ++number) {
-    const std::filesystem::path name = fmt::format("{}_{}", folder.string(), number);
-    std::error_code unknown;
-    if (!std::filesystem::exists(name, unknown)) return name;
-  }
-}
-
 }  // namespace
 
 TuneRun::TuneRun(const TuneRequest& request, TuneObserver& observer)
@@ -60,10 +51,7 @@ void TuneRun::note(const std::string& sentence) {
 
 void TuneRun::open_folder() {
   const bool has_checkpoint = std::filesystem::exists(folder_.checkpoint());
-  require(request_.resume || !has_checkpoint, ErrorKind::usage,
-          "{}: holds a run already; type the same command with --resume to go on with it (of a finished run that shows "
-          "the result again), or with --out {} for a new one",
-          request_.folder.string(), free_name(request_.folder).string());
+  if (!request_.resume && has_checkpoint) RunFolder::refuse_second_run(request_.folder);
   resumed_ = request_.resume && has_checkpoint;
   if (resumed_) {
     state_ = load_checkpoint(folder_.checkpoint());
@@ -85,14 +73,17 @@ void TuneRun::open_session() {
 
 void TuneRun::prepare() {
   open_folder();
+  RunIdentity identity{request_.graph->fingerprint,
+                       Fingerprint().add(request_.train->fingerprint()).add(request_.test->fingerprint()).hex(),
+                       result_fingerprint(config()), state_.identity.reference};
+  if (resumed_) require_same_run(state_.identity, identity, folder_.checkpoint());  // before reference.bin is replaced
   observer_.stage("reference");
   prepared_ = prepare_network(config(), *request_.graph, *request_.train, *request_.test, request_.float_pass,
                               folder_.file(kReferenceFile), request_.shared);
+  if (!prepared_.note.empty()) note(prepared_.note);
   open_session();
   const Reference& reference = prepared_.reference;
-  const RunIdentity identity{request_.graph->fingerprint,
-                             Fingerprint().add(request_.train->fingerprint()).add(request_.test->fingerprint()).hex(),
-                             result_fingerprint(config()), reference.fingerprint()};
+  identity.reference = reference.fingerprint();
   if (resumed_) require_same_run(state_.identity, identity, folder_.checkpoint());
   state_.identity = identity;
   write_file_atomically(folder_.file("config.resolved.json"), resolved_json(config()));
@@ -104,7 +95,7 @@ void TuneRun::prepare() {
   gate_ = session_->upload(make_image_set(network, gate_data(), splits.gate, &reference.gate));
   test_.emplace(network, *session_, *request_.test, splits.test);
   if (!splits.threshold.empty()) threshold_.emplace(network, *session_, *request_.test, splits.threshold);
-  folder_.open_history(state_.history_bytes);
+  folder_.open_history(state_.history);
   check_reference();
   if (prepared_.targets) {
     fit_.emplace(config(), prepared_, *session_, calibration_, [this](const std::string& text) { note(text); });

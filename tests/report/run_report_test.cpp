@@ -44,6 +44,7 @@ TuneResult sample_result() {
   r.float_fitness = {.logits = {1}, .predicted = answers("1111"), .correct = 4};
   r.float_gate = {.logits = {1}, .predicted = answers("11"), .correct = 2};
   r.float_test = {.logits = {}, .predicted = answers("11111111"), .correct = 8};
+  r.float_test.cross_entropy = kQ16One * 2;
   r.nearest = {evaluation("1000"), evaluation("10"), evaluation("11110000")};
   r.start = {evaluation("1100"), evaluation("10"), evaluation("11110100")};
   r.tuned = {evaluation("1111"), evaluation("11"), evaluation("11101110")};
@@ -109,7 +110,7 @@ TEST(RunReport, JsonHasEveryKeyOfTheDesign) {
   EXPECT_EQ(j["results"]["nearest"]["test"]["cross_entropy"], 0.5);
   EXPECT_EQ(j["results"]["nearest"]["gate"]["kl"], 0.25);
   EXPECT_FALSE(j["results"]["nearest"]["test"].contains("kl")) << "there are no float logits of the test set";
-  EXPECT_FALSE(j["results"]["float"]["test"].contains("cross_entropy"));
+  EXPECT_EQ(j["results"]["float"]["test"]["cross_entropy"], 0.25);
   EXPECT_EQ(j["interval"]["tuned_minus_nearest"]["gained"], 3);
   EXPECT_EQ(j["interval"]["tuned_minus_nearest"]["lost"], 1);
   EXPECT_EQ(j["interval"]["tuned_minus_nearest"]["difference"], 0.25);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "qnudge/search/run_folder.hpp"
 #include "qnudge/search/tune.hpp"
 
 namespace qnudge {
@@ -24,7 +25,7 @@ struct Checkpoint {
   std::vector<LayerParams> params;            ///< [layers] of the network as tuned so far
   std::optional<PopulationState> population;  ///< of the layer at `position`, if it was under way
   std::vector<LayerResult> results;           ///< [position]
-  std::uint64_t history_bytes = 0;            ///< length of history.jsonl that this state accounts for
+  HistoryMark history;                        ///< the part of history.jsonl that this state accounts for
   std::int64_t evaluations = 0, candidate_images = 0;
   double seconds = 0, search_seconds = 0;
   std::string stop_reason;  ///< empty while the search goes on
