@@ -80,7 +80,9 @@ TEST_P(ChannelWiseRun, AReferenceWithoutItsTargetsIsNotReplaced) {
     TuneRequest request = toy_.request(folder_ / to);
     Graph graph = toy_.graph;
     for (Node& node : graph.nodes) {
-      for (float& w : node.weights) w *= 1.001f;
+      if (auto* const layer = std::get_if<FloatLayer>(&node.what)) {
+        for (float& w : layer->weights) w *= 1.001f;
+      }
     }
     request.float_pass = [&](std::int64_t count, const SampleReader& samples, const FloatObservation& observe) {
       return FloatExecutor(graph, 1).run(count, samples, observe);
