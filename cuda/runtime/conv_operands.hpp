@@ -3,6 +3,8 @@
 
 #include <cuda_runtime_api.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 
 #include "device_conv.hpp"
@@ -10,8 +12,11 @@
 
 namespace qnudge::cuda {
 
+struct FreeTrialMemory {
+  void operator()(std::byte* data) const noexcept { cudaFree(data); }
+};
+using TrialMemory = std::unique_ptr<std::byte, FreeTrialMemory>;
 /// Device memory for a trial. Throws Error(kind device), with the same words whatever the size, where it runs out.
-using TrialMemory = std::unique_ptr<std::byte, decltype([](std::byte* p) { cudaFree(p); })>;
 TrialMemory allocate_for_trial(std::int64_t bytes);
 
 /// Operands of a task between codes, in memory of the current device, to try its plans on: random, made by the device
