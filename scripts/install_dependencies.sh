@@ -6,6 +6,7 @@
 #   scripts/install_dependencies.sh            what the build, the tests and the quickstart need
 #   scripts/install_dependencies.sh --python   also build/venv with ONNX Runtime, for the tests that compare with it
 #   scripts/install_dependencies.sh --format   also clang-format 14, which the formatting test asks for
+#   scripts/install_dependencies.sh --fuzz     also clang 14 with libFuzzer, for scripts/fuzz.sh
 #
 # Exit codes: 0 all is there, 2 packages are missing and cannot be installed from here.
 set -euo pipefail
@@ -15,7 +16,8 @@ packages=(
   g++ cmake ninja-build ccache
   libdnnl-dev libonnx-dev libprotobuf-dev protobuf-compiler
   nlohmann-json3-dev libcli11-dev libspdlog-dev libfmt-dev
-  librandom123-dev libxxhash-dev zlib1g-dev libmpfr-dev libjpeg-dev libpng-dev libjs-chart.js
+  librandom123-dev libxxhash-dev zlib1g-dev libmpfr-dev libjpeg-dev libpng-dev libtiff-dev libwebp-dev libstb-dev
+  libjs-chart.js
   libgtest-dev libgmock-dev libbenchmark-dev
   dataset-fashion-mnist
 )
@@ -84,11 +86,12 @@ for argument in "$@"; do
       packages+=(python3 python3-venv)
       ;;
     --format) packages+=(git clang-format-14) ;;
+    --fuzz) packages+=(clang-14 libclang-rt-14-dev) ;;
     -h | --help)
-      sed -n 's/^# \{0,1\}//; 3,10p' "${BASH_SOURCE[0]}"
+      sed -n 's/^# \{0,1\}//; 3,11p' "${BASH_SOURCE[0]}"
       exit 0
       ;;
-    *) refuse "unknown argument '$argument'; known are --python, --format and --help" ;;
+    *) refuse "unknown argument '$argument'; known are --python, --format, --fuzz and --help" ;;
   esac
 done
 

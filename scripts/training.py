@@ -5,6 +5,7 @@ import copy
 import inspect
 import io
 import os
+import tempfile
 from pathlib import Path
 
 import torch
@@ -82,11 +83,16 @@ def torch_to_onnx(model: nn.Module, shape: tuple, output: str) -> bytes:
 
 
 def write_file(path: Path, blob: bytes) -> None:
-    """Write through a temporary name, so that an interrupted run leaves no half file."""
+    """Write through a temporary name, so that an interrupted run leaves no half file; devices and pipes directly."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(blob)
-    os.replace(temporary, path)
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        path.write_bytes(blob)
+        return
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".qnudge-", suffix=".tmp", delete=False) as temporary:
+        temporary.write(blob)
+    os.chmod(temporary.name, 0o644)
+    os.replace(temporary.name, path)
 
 
 def positive(text: str) -> int:

@@ -301,10 +301,9 @@ Action add_tuning_bench(CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::IsMember({"layer", "channel", "gram"}));
   app.add_flag("--noise", options->noise, "Noise for images: the config's data files are not read");
-  app.add_option("--layers", options->layers, "Layers to time, by name, or all")
+  one_a_flag(app.add_option("--layers", options->layers, "Layers to time, by name, or all"))
       ->type_name("NAME[,NAME]")
       ->delimiter(',')
-      ->allow_extra_args(false)
       ->capture_default_str();
   app.add_option("--generations", options->generations,
                  "Generations per layer and repeat; where a backend replays what it has recorded, a fifth of them too, "
@@ -317,9 +316,9 @@ Action add_tuning_bench(CLI::App& app) {
       ->type_name("N")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
-  app.add_option("--vary", options->vary, "Measure again with a key at each of these values; can be given repeatedly")
-      ->type_name("KEY=VALUE,VALUE...")
-      ->allow_extra_args(false);
+  one_a_flag(app.add_option("--vary", options->vary,
+                            "Measure again with a key at each of these values; can be given repeatedly"))
+      ->type_name("KEY=VALUE,VALUE...");
   app.add_flag("--scaling", options->scaling, "Measure with one thread too");
   return [options](Terminal& terminal, const OutputOptions& output) {
     return run_tuning_bench(*options, terminal, output);

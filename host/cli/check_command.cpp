@@ -44,10 +44,12 @@ Subject load_subject(const CheckOptions& options) {
   RunOptions run = options.run;
   run.config = config_for_model(run.config, options.model);
   Config config = load_config(run);
+  check_files_exist(config, run.config, options.model.empty());
+  const std::shared_ptr<const Graph> graph = options.model.empty() ? load_graph(config) : nullptr;
+  if (graph) check_before_reading(config, *graph);
   const Datasets data = open_datasets(config);
   Subject subject;
-  if (options.model.empty()) {
-    const auto graph = load_graph(config);
+  if (graph) {
     subject.network = nearest_network(config, *graph, data, make_float_pass(graph, static_cast<int>(config.threads)));
   } else {
     subject.network = tuned_network(options.model, *data.test);
@@ -122,10 +124,9 @@ Action add_check(CLI::App& app) {
   app.add_option("--model", options->model,
                  "A tuned.onnx instead of nearest rounding; its run folder stands for CONFIG")
       ->type_name("FILE");
-  app.add_option("--backends", options->backends, "Backends to compare with the first one")
+  one_a_flag(app.add_option("--backends", options->backends, "Backends to compare with the first one"))
       ->type_name("A,B")
       ->delimiter(',')
-      ->allow_extra_args(false)
       ->capture_default_str()
       ->check(CLI::IsMember(backend_names()));
   app.add_option("--images", options->images, "Test images to compare on")

@@ -29,7 +29,7 @@ struct CommandEntry {
 constexpr std::array<CommandEntry, 9> kCommands = {{
     {"tune", "Fine-tune the weight codes of a quantised network; writes a run folder with tuned.onnx and report.json",
      "  qnudge tune configs/quickstart.json\n"
-     "  qnudge tune configs/quickstart.json --set quant.grid.bits=3 --set seed=7 --out runs/three_bits\n"
+     "  qnudge tune configs/quickstart.json --set quant.grid.bits=3 seed=7 --out runs/three_bits\n"
      "  qnudge tune configs/quickstart.json --resume        go on after an interruption\n"
      "  qnudge tune configs/quickstart.json --json --quiet  report.json on stdout, nothing else",
      add_tune},
@@ -109,8 +109,9 @@ void add_commands(CLI::App& app, Parsed& parsed) {
 
 /// Parses; returns an exit code if all is said already (help, version). Throws Error(kind usage).
 std::optional<int> parse(CLI::App& app, int argc, const char* const* argv, Terminal& terminal) {
+  const std::vector<const char*> arguments = with_every_set_named(argc, argv);
   try {
-    app.parse(argc, argv);
+    app.parse(static_cast<int>(arguments.size()), arguments.data());
   } catch (const CLI::Success& success) {
     app.exit(success, terminal.out(), terminal.out());
     return 0;

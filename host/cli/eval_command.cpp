@@ -10,12 +10,14 @@
 #include "qnudge/cli/backends.hpp"
 #include "qnudge/cli/command.hpp"
 #include "qnudge/core/error.hpp"
+#include "qnudge/core/output_file.hpp"
 #include "qnudge/report/anomaly.hpp"
 #include "qnudge/report/format.hpp"
 #include "qnudge/report/npy.hpp"
 #include "qnudge/report/score_json.hpp"
 #include "qnudge/report/series_score.hpp"
 #include "qnudge/report/table.hpp"
+#include "qnudge/search/chance.hpp"
 #include "qnudge/search/measured_set.hpp"
 #include "qnudge/search/setup.hpp"
 
@@ -127,12 +129,13 @@ struct Evaluated {
   int spatial_rank = 2;
 };
 
-Evaluated evaluate_all(const EvalOptions& options, const TestSet& test, Backend& backend) {
-  if (!options.model.empty()) {
+/// `graph`: the float model, unless a tuned one is evaluated.
+Evaluated evaluate_all(const EvalOptions& options, const std::shared_ptr<const Graph>& graph, const TestSet& test,
+                       Backend& backend) {
+  if (!graph) {
     const IntNetwork network = tuned_network(options.model, *test.data.test);
     return {{evaluate_integer(test, network, backend, "tuned")}, network.spatial_rank};
   }
-  const auto graph = load_graph(test.config);
   check_model_fits_data(test.config.model, graph->input_shape(), graph->output_shape().size(), *test.data.test);
   const FloatPass float_pass = make_float_pass(graph, static_cast<int>(test.config.threads));
   Evaluated all{.models = {}, .spatial_rank = graph->spatial_rank};
@@ -196,8 +199,10 @@ std::string eval_text(const EvalOptions& options, const TestSet& test, const std
   if (test.series()) return series_text(options, test, all);
   TextTable table({{"model", TextTable::Align::left}, {"top-1"}, {"correct"}, {"cross entropy"}});
   for (const Answers& answers : all) {
-    table.add({answers.name, percent_text(answers.score.value), count_text(correct(answers)),
-               fmt::format("{:.4f} nats", *answers.score.cross_entropy)});
+    const bool guesses =
+        answers.name == "float" && at_chance(correct(answers), test.count(), test.data.test->classes());
+    table.add({answers.name + (guesses ? " (only guesses)" : ""), percent_text(answers.score.value),
+               count_text(correct(answers)), fmt::format("{:.4f} nats", *answers.score.cross_entropy)});
   }
   return fmt::format("{} test images{}\n\n{}", count_text(test.count()), leaky_text(options, test), table.text());
 }
@@ -218,6 +223,17 @@ std::string eval_json(const EvalOptions& options, const TestSet& test, const Bac
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
 }
 
+/// What can be told before anything is read; true if a file of the user's takes stdout, where the table then cannot go.
+bool check_outputs(const EvalOptions& options) {
+  bool takes_stdout = false;
+  for (const std::string& file : {options.predictions, options.inputs}) {
+    if (file.empty()) continue;
+    require_writable_output(file);
+    takes_stdout = takes_stdout || is_standard_output(file);
+  }
+  return takes_stdout;
+}
+
 int run_eval(const EvalOptions& options, Terminal& terminal, const OutputOptions& output) {
   require(options.predictions.empty() || !options.model.empty() || options.nearest != options.floating,
           ErrorKind::usage, "--predictions: two models are evaluated; choose one with --model, --nearest or --float");
@@ -225,6 +241,10 @@ int run_eval(const EvalOptions& options, Terminal& terminal, const OutputOptions
   run.config = config_for_model(run.config, options.model);
   TestSet test;
   test.config = load_config(run);
+  const bool stdout_taken = check_outputs(options);
+  check_files_exist(test.config, run.config, options.model.empty());
+  const std::shared_ptr<const Graph> graph = options.model.empty() ? load_graph(test.config) : nullptr;
+  if (graph) check_before_reading(test.config, *graph);
   const auto backend = make_backend(test.config.backend, BackendOptions::of(test.config));
   test.data = open_datasets(test.config);
   test.indices = test_indices(test.config, test.data, options.limit);
@@ -235,11 +255,21 @@ int run_eval(const EvalOptions& options, Terminal& terminal, const OutputOptions
   spdlog::info("data   {}", test.data.test->description());
   spdlog::info("device {}", backend->device());
 
-  const Evaluated all = evaluate_all(options, test, *backend);
+  const Evaluated all = evaluate_all(options, graph, test, *backend);
+  const Answers& first = all.models.front();
+  const std::int64_t classes = test.data.test->classes();
+  if (first.name == "float" && !test.series() && at_chance(correct(first), test.count(), classes)) {
+    spdlog::warn("{}", chance_text(correct(first), test.count(), classes, "test images"));
+  }
   if (!options.predictions.empty()) write_npy(options.predictions, all.models.front().predicted, {test.count()});
   if (!options.inputs.empty()) save_inputs(test, all.spatial_rank, options.inputs);
-  terminal.out() << (output.json ? eval_json(options, test, *backend, all.models)
-                                 : eval_text(options, test, all.models));
+  const std::string text =
+      output.json ? eval_json(options, test, *backend, all.models) : eval_text(options, test, all.models);
+  if (stdout_taken) {
+    terminal.line(text.substr(0, text.size() - 1));
+  } else {
+    terminal.out() << text;
+  }
   return 0;
 }
 
@@ -254,8 +284,9 @@ Action add_eval(CLI::App& app) {
                            ->type_name("FILE");
   app.add_flag("--nearest", options->nearest, "Only nearest rounding")->excludes(model);
   app.add_flag("--float", options->floating, "Only the float model")->excludes(model);
-  app.add_option("--predictions", options->predictions,
-                 "Write the predicted classes, of series 1 for an anomaly: int32 [n]")
+  app.add_option(
+         "--predictions", options->predictions,
+         "Write the predicted classes, of series 1 for an anomaly: int32 [n]; /dev/stdout: the table goes to stderr")
       ->type_name("FILE.npy");
   app.add_option("--save-inputs", options->inputs, "Write the preprocessed test images: float32 [n, C, H, W]")
       ->type_name("FILE.npy");

@@ -185,7 +185,9 @@ int run_inspect(const InspectOptions& options, Terminal& terminal, const OutputO
   } else {
     const std::vector<Unsupported> unsupported = unsupported_nodes(options.model);
     if (!unsupported.empty()) return show_unsupported(options, unsupported, terminal, output.json);
-    const Graph graph = import_onnx(options.model, {.height = options.height, .width = options.width});
+    const Graph graph = import_onnx(
+        options.model,
+        {.height = options.height, .width = options.width, .height_key = "--height", .width_key = "--width"});
     network = lower(graph, BatchNormMode::separate);
   }
   std::vector<LayerRow> rows;

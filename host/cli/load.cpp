@@ -12,12 +12,35 @@
 
 namespace qnudge {
 namespace fs = std::filesystem;
+namespace {
+
+/// What is compared with a model: of a dataset, or of its outline.
+struct Samples {
+  Shape shape;
+  std::int64_t classes = 0;
+  bool series = false;
+  std::string description;
+};
+
+void check_model_fits(const std::string& model, const Shape& input, std::int64_t outputs, const Samples& samples) {
+  const Shape& sample = samples.shape;
+  require(input == sample, ErrorKind::input,
+          "{}: the input is {} x {} x {} (height, width, channels); the samples of {} are {} x {} x {}", model, input.h,
+          input.w, input.c, samples.description, sample.h, sample.w, sample.c);
+  require(!samples.series || outputs == sample.size(), ErrorKind::input,
+          "{}: {} outputs; a network that gives back the samples of {} needs {}", model, outputs, samples.description,
+          sample.size());
+  require(outputs >= samples.classes, ErrorKind::input,
+          "{}: {} outputs; {} has {} classes and needs an output for each (key data.classes)", model, outputs,
+          samples.description, samples.classes);
+}
+
+}  // namespace
+
 Config load_config(const RunOptions& options) {
-  Config config = read_config(options.config, options.overrides);
+  Config config = read_config(options.config, options.overrides, options.out);
   if (!options.backend.empty()) config.backend = options.backend;
   if (options.threads >= 0) config.threads = options.threads;
-  if (!options.out.empty()) config.out = options.out;
-  if (config.out.empty()) config.out = (fs::path("runs") / fs::path(options.config).stem()).string();
   return config;
 }
 
@@ -28,7 +51,8 @@ Datasets open_datasets(Config& config) {
     config.data.series.offset = scaling->offset;
     config.data.series.scale = scaling->scale;
   }
-  data.test = config.data.test_from == "train" ? data.train : open_dataset(config.data, false, threads);
+  data.test =
+      config.data.test_from == "train" ? data.train : open_dataset(config.data, false, threads, data.train.get());
   return data;
 }
 
@@ -39,17 +63,41 @@ std::shared_ptr<const Graph> load_graph(const Config& config) {
       import_onnx(config.model, {.height = config.input_height, .width = config.input_width}));
 }
 
+void check_files_exist(const Config& config, const std::string& origin, bool with_model) {
+  const auto check = [&](const char* key, const std::string& path) {
+    std::error_code unknown;
+    if (path.empty() || fs::exists(path, unknown) || unknown) return;  // what cannot be told, the reader says
+    const bool relative = fs::path(path).is_relative();
+    fail(ErrorKind::input, "{}{}{}: {} does not exist{}", origin, origin.empty() ? "" : ": ", key, path,
+         relative
+             ? fmt::format("; relative paths count from the current folder, {}", fs::current_path(unknown).string())
+             : "");
+  };
+  if (with_model) check("model", config.model);
+  for (const std::string& path : config.data.train_images) check("data.train_images", path);
+  check("data.train_labels", config.data.train_labels);
+  for (const std::string& path : config.data.test_images) check("data.test_images", path);
+  check("data.test_labels", config.data.test_labels);
+}
+
+void check_before_reading(const Config& config, const Graph& graph) {
+  check_layer_names(config, lower(graph, batch_norm_mode(config.quant)));
+  const DataConfig& data = config.data;
+  const bool one_set = data.test_from == "train";
+  const std::optional<DatasetOutline> train = outline_dataset(data, true);
+  if (!train) return;
+  const std::optional<DatasetOutline> test = one_set ? train : outline_dataset(data, false);
+  for (const auto& [outline, files] : {std::pair(&*train, &data.train_images), std::pair(&*test, &data.test_images)}) {
+    const std::string name = one_set || files->empty() ? data.train_images.front() : files->front();
+    check_model_fits(config.model, graph.input_shape(), graph.output_shape().size(),
+                     {outline->shape, data.classes, false, name});
+  }
+  check_split_sizes(train->size, test->size, split_request(config));
+}
+
 void check_model_fits_data(const std::string& model, const Shape& input, std::int64_t outputs, const Dataset& dataset) {
-  const Shape sample = dataset.shape();
-  require(input == sample, ErrorKind::input,
-          "{}: the input is {} x {} x {} (height, width, channels); the samples of {} are {} x {} x {}", model, input.h,
-          input.w, input.c, dataset.description(), sample.h, sample.w, sample.c);
-  require(!is_series(dataset) || outputs == sample.size(), ErrorKind::input,
-          "{}: {} outputs; a network that gives back the samples of {} needs {}", model, outputs, dataset.description(),
-          sample.size());
-  require(outputs >= dataset.classes(), ErrorKind::input,
-          "{}: {} outputs; {} has {} classes and needs an output for each (key data.classes)", model, outputs,
-          dataset.description(), dataset.classes());
+  check_model_fits(model, input, outputs,
+                   {dataset.shape(), dataset.classes(), is_series(dataset), dataset.description()});
 }
 
 FloatPass make_float_pass(std::shared_ptr<const Graph> graph, int threads) {

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <utility>
 
+#include "qnudge/core/printable.hpp"
 #include "qnudge/report/format.hpp"
 
 namespace qnudge {
@@ -43,6 +44,24 @@ std::string bar(double share) {
 
 }  // namespace
 
+std::string fitting_line(std::vector<StatusPart> parts, std::size_t width) {
+  const auto joined = [&] {
+    std::string line;
+    for (const StatusPart& part : parts) line.append(line.empty() ? "" : "  ").append(part.text);
+    return line;
+  };
+  const auto fits = [&](const std::string& line) { return first_columns(line, width).size() == line.size(); };
+  std::string line = joined();
+  while (!fits(line)) {
+    const auto last = std::max_element(parts.rbegin(), parts.rend(),
+                                       [](const StatusPart& a, const StatusPart& b) { return a.rank < b.rank; });
+    if (last == parts.rend() || last->rank == 0) break;
+    parts.erase(std::next(last).base());
+    line = joined();
+  }
+  return line;
+}
+
 Progress::Progress(Terminal& terminal, Options options)
     : terminal_(terminal), options_(std::move(options)), clock_(options_.costs), watcher_([this] { watch(); }) {}
 
@@ -74,6 +93,7 @@ void Progress::layer_started(int position, int count, const std::string& name, s
               .generations = generations,
               .mailbox = &mailbox,
               .first_images = mailbox.candidate_images.load(),
+              .first_generation = mailbox.generation.load(),
               .first_best = mailbox.best.load(),
               .started = Clock::now()};
   clock_.layer_started(name, count - position - 1, mailbox.generation.load(), generations, seconds());
@@ -83,12 +103,12 @@ void Progress::layer_started(int position, int count, const std::string& name, s
 void Progress::layer_finished(int position, int count, const std::string& name, std::int64_t start_fitness,
                               std::int64_t best_fitness) {
   const std::lock_guard lock(mutex_);
-  const std::string speed = rate();
+  const std::string speed = rate(false);
   current_.mailbox = nullptr;
   clock_.layer_finished(seconds());
   last_line_ = Clock::now();
   if (!options_.show) return;
-  terminal_.line(fmt::format("layer {}/{} {}: {}, {} candidate-images/s, {}", position + 1, count, name,
+  terminal_.line(fmt::format("layer {}/{} {}: {}, {}, {}", position + 1, count, name,
                              gain_text(start_fitness, best_fitness), speed,
                              duration_text(std::chrono::duration<double>(Clock::now() - current_.started).count())));
 }
@@ -113,16 +133,17 @@ std::string Progress::best_text(std::int64_t fitness) const {
   return fitness_text(options_.fitness, fitness, options_.images) + (options_.leaky ? " (leaky)" : "");
 }
 
-std::string Progress::rate() const {
-  const double images = images_per_second();
-  return images > 0 ? rate_text(images) : "-";
-}
-
-double Progress::images_per_second() const {
-  if (current_.mailbox == nullptr) return 0;
+std::string Progress::rate(bool brief) const {
   const double elapsed = std::chrono::duration<double>(Clock::now() - current_.started).count();
+  if (current_.mailbox == nullptr || elapsed <= 0) return brief ? "-/s" : "- candidates/s";
   const std::int64_t images = current_.mailbox->candidate_images.load() - current_.first_images;
-  return elapsed > 0 ? static_cast<double>(images) / elapsed : 0;
+  if (images > 0) {
+    return fmt::format("{}{}/s", rate_text(static_cast<double>(images) / elapsed), brief ? "" : " candidate-images");
+  }
+  // Candidates that are scored without images.
+  const std::int64_t candidates =
+      (current_.mailbox->generation.load() - current_.first_generation) * options_.offspring;
+  return fmt::format("{} {}/s", rate_text(static_cast<double>(candidates) / elapsed), brief ? "cand." : "candidates");
 }
 
 void Progress::watch() {
@@ -148,35 +169,38 @@ void Progress::answer_signals() {
 void Progress::refresh() {
   if (!options_.show) return;
   if (terminal_.interactive()) {
-    terminal_.status(bar_line());
+    terminal_.status(bar_line(terminal_.status_width()));
   } else if (current_.mailbox != nullptr && Clock::now() - last_line_ >= kPlainLineEvery) {
     terminal_.line(plain_line());
     last_line_ = Clock::now();
   }
 }
 
-std::string Progress::bar_line() const {
+std::string Progress::bar_line(std::size_t width) const {
   if (current_.mailbox == nullptr) {
     const double elapsed = std::chrono::duration<double>(Clock::now() - stage_began_).count();
-    return stage_.empty() ? std::string() : fmt::format("{} ({:.0f} s)", stage_text(stage_), elapsed);
+    return stage_.empty() ? std::string() : fmt::format("[{:.0f} s] {}", elapsed, stage_text(stage_));
   }
   const std::int64_t generation = current_.mailbox->generation.load();
   const double share =
       current_.generations > 0 ? static_cast<double>(generation) / static_cast<double>(current_.generations) : 0;
   const auto left = clock_.remaining(generation, seconds());
-  return fmt::format("layer {}/{} {} gen {}/{} best {} {}/s ETA {}  {}", current_.position + 1, current_.count,
-                     bar((current_.position + share) / std::max(current_.count, 1)), generation, current_.generations,
-                     best_text(current_.mailbox->best.load()), rate(), left ? duration_text(*left) : std::string("-"),
-                     current_.name);
+  return fitting_line({{fmt::format("layer {}/{}", current_.position + 1, current_.count), 0},
+                       {bar((current_.position + share) / std::max(current_.count, 1)), 5},
+                       {fmt::format("gen {}/{}", generation, current_.generations), 0},
+                       {best_text(current_.mailbox->best.load()), 3},
+                       {rate(true), 2},
+                       {"ETA " + (left ? duration_text(*left) : std::string("-")), 1},
+                       {current_.name, 4}},
+                      width);
 }
 
 std::string Progress::plain_line() const {
   const std::int64_t generation = current_.mailbox->generation.load();
   const auto left = clock_.remaining(generation, seconds());
-  return fmt::format("layer {}/{} {}: generation {}/{}, best {}, {} candidate-images/s, {} left", current_.position + 1,
-                     current_.count, current_.name, generation, current_.generations,
-                     best_text(current_.mailbox->best.load()), rate(),
-                     left ? duration_text(*left) : std::string("unknown time"));
+  return fmt::format("layer {}/{} {}: generation {}/{}, best {}, {}, {} left", current_.position + 1, current_.count,
+                     current_.name, generation, current_.generations, best_text(current_.mailbox->best.load()),
+                     rate(false), left ? duration_text(*left) : std::string("unknown time"));
 }
 
 }  // namespace qnudge

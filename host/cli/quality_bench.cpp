@@ -90,10 +90,14 @@ class QualityBench {
       : options_(options), terminal_(terminal), output_(output) {}
 
   std::vector<LadderRun> run() {
+    std::vector<nlohmann::json> peers;  // a mistake shows before the runs
+    for (const std::string& peer : options_.peers) peers.push_back(read_peer(peer));
+    require(!chosen("bias") || load_config(options_.run).stop.rule != "budget", ErrorKind::usage,
+            "--rungs: 'bias' needs a config without stop.rule \"budget\"");
     for (const int bits : options_.bits) {
       for (const std::uint64_t seed : options_.seeds) run_all(bits, seed);
     }
-    for (const std::string& peer : options_.peers) add_peer(peer);
+    for (std::size_t p = 0; p < peers.size(); ++p) add_peer(options_.peers[p], peers[p]);
     return std::move(runs_);
   }
 
@@ -129,7 +133,7 @@ class QualityBench {
     options.overrides.push_back(fmt::format("seed={}", seed));
     options.out = fmt::format("{}/{}bits_seed{}_{}", folder(), bits, seed, rung.run);
     StopSignals signals;
-    RunContext run = load_run(options);
+    RunContext run = load_run(load_config(options), options.config);
     require(!is_series(*run.request.test), ErrorKind::usage,
             "{}: bench quality counts right answers; series are judged by F1, use tune", options_.run.config);
     run.request.resume = options_.resume;
@@ -144,20 +148,31 @@ class QualityBench {
   std::string folder() const { return load_config(options_.run).out; }
 
   /// {"rung", "bits", "seed", "seconds", "predicted": one class per image of the test files}
-  void add_peer(const std::string& path) {
+  static nlohmann::json read_peer(const std::string& path) {
     const std::vector<std::uint8_t> bytes = read_file(path);
     try {
-      const auto peer = nlohmann::json::parse(bytes);
-      const auto all = peer.at("predicted").get<std::vector<std::int32_t>>();
-      std::vector<std::int32_t> predicted;
-      for (const std::int64_t image : test_images_) predicted.push_back(all.at(static_cast<std::size_t>(image)));
-      runs_.push_back(
-          ladder_run(peer.at("rung"), peer.at("bits"), peer.at("seed"), test_images_, test_labels_, predicted));
-      runs_.back().seconds = peer.at("seconds");
-    } catch (const std::exception& error) {
+      nlohmann::json peer = nlohmann::json::parse(bytes);
+      static_cast<void>(peer.at("predicted").get<std::vector<std::int32_t>>());
+      static_cast<void>(peer.at("rung").get<std::string>());
+      for (const char* key : {"bits", "seed", "seconds"}) static_cast<void>(peer.at(key).get<double>());
+      return peer;
+    } catch (const nlohmann::json::exception& error) {
       fail(ErrorKind::input, "{}: needs rung, bits, seed, seconds and one predicted class per test image ({})", path,
            error.what());
     }
+  }
+
+  void add_peer(const std::string& path, const nlohmann::json& peer) {
+    const auto all = peer.at("predicted").get<std::vector<std::int32_t>>();
+    std::vector<std::int32_t> predicted;
+    for (const std::int64_t image : test_images_) {
+      require(std::cmp_less(image, all.size()), ErrorKind::input, "{}: predicts {} images; the test files hold more",
+              path, all.size());
+      predicted.push_back(all[static_cast<std::size_t>(image)]);
+    }
+    runs_.push_back(
+        ladder_run(peer.at("rung"), peer.at("bits"), peer.at("seed"), test_images_, test_labels_, predicted));
+    runs_.back().seconds = peer.at("seconds");
   }
 
   const QualityOptions& options_;
@@ -185,21 +200,18 @@ Action add_quality_bench(CLI::App& app) {
   add_config_options(app, options->run);
   add_backend_option(app, options->run);
   add_out_option(app, options->run);
-  app.add_option("--bits", options->bits, "Bit widths of the weights")
+  one_a_flag(app.add_option("--bits", options->bits, "Bit widths of the weights"))
       ->type_name("B[,B]")
       ->delimiter(',')
-      ->allow_extra_args(false)
       ->capture_default_str()
       ->check(CLI::Range(2, 8));
-  app.add_option("--seeds", options->seeds, "Seeds of image sets and mutations")
+  one_a_flag(app.add_option("--seeds", options->seeds, "Seeds of image sets and mutations"))
       ->type_name("S[,S]")
       ->delimiter(',')
-      ->allow_extra_args(false)
       ->capture_default_str();
-  app.add_option("--rungs", options->rungs, "Methods to compare")
+  one_a_flag(app.add_option("--rungs", options->rungs, "Methods to compare"))
       ->type_name("NAME[,NAME]")
       ->delimiter(',')
-      ->allow_extra_args(false)
       ->capture_default_str()
       ->check(CLI::IsMember(rung_names()));
   app.add_option("--peer", options->peers, "Another tool's predictions, as its script in benchmarks/peers/ wrote them")

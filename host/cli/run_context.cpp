@@ -20,6 +20,7 @@ Progress::Options progress_options(const RunContext& run, const OutputOptions& o
   const IntNetwork network = lower(*run.graph, batch_norm_mode(config.quant));
   return {.fitness = population_options(config).fitness,
           .images = config.data.fitness,
+          .offspring = config.search.offspring,
           .by_channel = config.search.strategy == "channel" || config.search.strategy == "gram",
           .leaky = config.protocol == "paper",
           .show = !output.quiet,
@@ -29,9 +30,11 @@ Progress::Options progress_options(const RunContext& run, const OutputOptions& o
 
 }  // namespace
 
-RunInputs load_inputs(const Config& config) {
+RunInputs load_inputs(const Config& config, const std::string& origin) {
   RunInputs inputs;
+  check_files_exist(config, origin);
   inputs.graph = load_graph(config);
+  check_before_reading(config, *inputs.graph);
   Config scaled = config;
   inputs.data = open_datasets(scaled);
   inputs.series = scaled.data.series;
@@ -58,11 +61,12 @@ RunContext make_run(const Config& config, const RunInputs& inputs, std::shared_p
   return run;
 }
 
-RunContext load_run(const RunOptions& options) {
+RunContext load_run(const Config& config, const std::string& origin) {
+  check_run_folder_name(config);
+  check_output_folder(config.out);
   try {
-    const Config config = load_config(options);
     std::shared_ptr<Backend> backend = make_backend(config.backend, BackendOptions::of(config));
-    return make_run(config, load_inputs(config), std::move(backend));
+    return make_run(config, load_inputs(config, origin), std::move(backend));
   } catch (const Error& error) {
     require(error.kind() != ErrorKind::interrupted, ErrorKind::interrupted,
             "interrupted while model and data were read; nothing is saved yet, the same command begins anew");

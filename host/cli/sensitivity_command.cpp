@@ -5,6 +5,7 @@
 #include "qnudge/cli/run_context.hpp"
 #include "qnudge/report/format.hpp"
 #include "qnudge/report/table.hpp"
+#include "qnudge/search/checkpoint.hpp"
 #include "qnudge/search/setup.hpp"
 
 namespace qnudge {
@@ -27,8 +28,9 @@ std::string sensitivity_text(const Sensitivity& sensitivity, const Config& confi
 }
 
 int run_sensitivity(const RunOptions& options, Terminal& terminal, const OutputOptions& output) {
-  RunContext run = load_run(options);
+  RunContext run = load_run(load_config(options), options.config);
   announce(run);
+  const bool kept = has_checkpoint(run.request.folder);
   Sensitivity sensitivity;
   observe(run, terminal, output, nullptr,
           [&](TuneObserver& observer) { sensitivity = analyse_sensitivity(run.request, observer); });
@@ -37,7 +39,8 @@ int run_sensitivity(const RunOptions& options, Terminal& terminal, const OutputO
     terminal.out() << sensitivity_json(sensitivity, config.search.sensitivity_bits, rest_bits(config.quant));
   } else {
     terminal.out() << sensitivity_text(sensitivity, config)
-                   << fmt::format("\nwritten to {}/sensitivity.json\n", config.out);
+                   << (kept ? fmt::format("\nnot written: {} holds a run, which stays as it is\n", config.out)
+                            : fmt::format("\nwritten to {}/sensitivity.json\n", config.out));
   }
   return 0;
 }

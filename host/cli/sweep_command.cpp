@@ -27,8 +27,7 @@ struct SweepOptions {
 
 /// The sweep file with the command line's word over it.
 SweepFile load_sweep(const SweepOptions& options) {
-  SweepFile sweep = read_sweep(options.run.config, options.run.overrides);
-  if (!options.run.out.empty()) sweep.out = options.run.out;
+  SweepFile sweep = read_sweep(options.run.config, options.run.overrides, options.run.out);
   require(options.yes || sweep.combinations <= kAskAbove, ErrorKind::usage,
           "{}: {} combinations, more than {}; add --yes if you mean it", sweep.origin,
           count_text(static_cast<std::int64_t>(sweep.combinations)), count_text(kAskAbove));

@@ -9,6 +9,8 @@
 #include <iostream>
 #include <memory>
 
+#include "qnudge/core/printable.hpp"
+
 namespace qnudge {
 namespace {
 
@@ -40,6 +42,10 @@ class TerminalSink : public spdlog::sinks::base_sink<std::mutex> {
 Terminal::Terminal(std::ostream& out, std::ostream& err)
     : out_(out), err_(err), interactive_(&err == &std::cerr && ::isatty(STDERR_FILENO) == 1) {}
 
+std::size_t Terminal::status_width() const {
+  return terminal_width() - 1;
+}
+
 void Terminal::clear_status() {
   if (!status_.empty()) err_ << "\r\033[K";
 }
@@ -47,7 +53,7 @@ void Terminal::clear_status() {
 void Terminal::line(std::string_view text) {
   const std::lock_guard lock(mutex_);
   clear_status();
-  err_ << text << '\n' << status_;
+  err_ << cleaned(text) << '\n' << status_;
   err_.flush();
 }
 
@@ -55,7 +61,7 @@ void Terminal::status(std::string_view text) {
   if (!interactive_) return;
   const std::lock_guard lock(mutex_);
   clear_status();
-  status_ = text.substr(0, terminal_width() - 1);
+  status_ = first_columns(cleaned(text), status_width());
   err_ << status_;
   err_.flush();
 }

@@ -4,6 +4,7 @@
 #include "qnudge/cli/command.hpp"
 #include "qnudge/cli/run_context.hpp"
 #include "qnudge/report/run_report.hpp"
+#include "qnudge/search/run_folder.hpp"
 
 namespace qnudge {
 namespace {
@@ -15,7 +16,9 @@ struct TuneOptions {
 
 int run_tune(const TuneOptions& options, Terminal& terminal, const OutputOptions& output) {
   StopSignals signals;
-  RunContext run = load_run(options.run);
+  const Config config = load_config(options.run);
+  RunFolder::check(config.out, options.resume);
+  RunContext run = load_run(config, options.run.config);
   run.request.resume = options.resume;
   announce(run);
   TuneResult result;

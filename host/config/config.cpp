@@ -155,14 +155,19 @@ void fill_in(Config& config, const std::string& origin) {
   if (config.out.empty()) config.out = "runs/" + std::filesystem::path(origin).stem().string();
 }
 
-/// Visitor that writes the fields as JSON; without incidental keys on request.
+/// Visitor that writes the fields as JSON: all, or those that decide a result apart from files, whose content counts
+/// and not their names.
 class Writer {
  public:
-  Writer(json& object, bool incidental) : object_(object), incidental_(incidental) { object_ = json::object(); }
+  Writer(json& object, bool all) : object_(object), all_(all) { object_ = json::object(); }
 
   void choice(const Key& key, const std::string& field, std::initializer_list<const char*>) { put(key, field); }
-  void path(const Key& key, const std::string& field) { put(key, field); }
-  void paths(const Key& key, const std::vector<std::string>& field) { put(key, field); }
+  void path(const Key& key, const std::string& field) {
+    if (all_) put(key, field);
+  }
+  void paths(const Key& key, const std::vector<std::string>& field) {
+    if (all_) put(key, field);
+  }
   void name(const Key& key, const std::string& field) { put(key, field); }
   void names(const Key& key, const std::vector<std::string>& field) { put(key, field); }
   void number(const Key& key, double field, double, double) { put(key, field); }
@@ -174,14 +179,14 @@ class Writer {
   }
   template <class T>
   void object(const Key& key, T& field) {
-    Writer child(object_[key.name], incidental_);
+    Writer child(object_[key.name], all_);
     describe(child, field);
   }
   template <class T>
   void objects(const Key& key, std::map<std::string, T>& field, const T&) {
     json& all = object_[key.name] = json::object();
     for (auto& [name, value] : field) {
-      Writer child(all[name], incidental_);
+      Writer child(all[name], all_);
       describe(child, value);
     }
   }
@@ -189,16 +194,16 @@ class Writer {
  private:
   template <class T>
   void put(const Key& key, const T& value) {
-    if (incidental_ || key.role != Role::incidental) object_[key.name] = value;
+    if (all_ || key.role != Role::incidental) object_[key.name] = value;
   }
 
   json& object_;
-  bool incidental_;
+  bool all_;
 };
 
-json to_json(Config config, bool incidental) {
+json to_json(Config config, bool all) {
   json object;
-  Writer writer(object, incidental);
+  Writer writer(object, all);
   describe(writer, config);
   return object;
 }
@@ -313,10 +318,12 @@ Config config_of(const json& root, Source& source) {
   return config;
 }
 
-Config parse_config(std::string_view text, const std::string& origin, const std::vector<std::string>& overrides) {
+Config parse_config(std::string_view text, const std::string& origin, const std::vector<std::string>& overrides,
+                    const std::string& out) {
   json root = parse_strict_json(text, origin);
   Source source{.origin = origin, .overrides = {}, .missing = {}};
   for (const std::string& assignment : overrides) apply_override(root, assignment, source);
+  if (!out.empty()) assign_key(root, "out", out, "--out", source);
   return config_of(root, source);
 }
 
@@ -329,16 +336,29 @@ std::string read_command_file(const std::filesystem::path& path) {
   }
 }
 
-Config read_config(const std::filesystem::path& path, const std::vector<std::string>& overrides) {
-  return parse_config(read_command_file(path), path.string(), overrides);
+Config read_config(const std::filesystem::path& path, const std::vector<std::string>& overrides,
+                   const std::string& out) {
+  return parse_config(read_command_file(path), path.string(), overrides, out);
 }
 
 std::string resolved_json(const Config& config) {
   return dumped(to_json(config, true), 2) + "\n";
 }
 
+void check_run_folder_name(const Config& config) {
+  try {
+    if (parse_config(resolved_json(config), "").out == config.out) return;
+  } catch (const Error&) {  // said below
+  }
+  fail(ErrorKind::usage,
+       "{}: cannot be the name of a run folder, which config.resolved.json must hold; it needs valid UTF-8 without "
+       "control "
+       "characters and without ${{; choose another --out",
+       json(config.out).dump(-1, ' ', true, json::error_handler_t::replace));
+}
+
 std::string result_fingerprint(const Config& config) {
-  return Fingerprint().add("qnudge config 1").add(dumped(to_json(config, false), -1)).hex();
+  return Fingerprint().add("qnudge config 2").add(dumped(to_json(config, false), -1)).hex();
 }
 
 std::vector<ConfigKey> config_keys(std::string_view recipe) {

@@ -32,7 +32,8 @@ std::string Source::where(const std::string& path) const {
     return inner == outer || inner.starts_with(outer + ".") || inner.starts_with(outer + "[");
   };
   for (auto written = overrides.rbegin(); written != overrides.rend(); ++written) {
-    if (within(path, written->path) || within(written->path, path)) return written->by + path;
+    if (!within(path, written->path) && !within(written->path, path)) continue;
+    return written->by.ends_with(' ') ? written->by + path : written->by;
   }
   return origin + ": " + path;
 }

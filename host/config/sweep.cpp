@@ -171,6 +171,17 @@ std::string run_name(const SweepFile& sweep, const std::vector<std::size_t>& val
   return name == text ? name : name + "-" + Fingerprint().add(text).hex().substr(0, 8);
 }
 
+/// Of all that decides the result, the files by their names: nothing has been read yet.
+std::string run_key(const Config& config) {
+  const DataConfig& d = config.data;
+  Fingerprint key;
+  key.add(result_fingerprint(config)).add(config.model).add(d.train_labels).add(d.test_labels);
+  for (const std::string& path : d.train_images) key.add(path);
+  key.add("");
+  for (const std::string& path : d.test_images) key.add(path);
+  return key.hex();
+}
+
 Config run_config(const SweepFile& sweep, const std::vector<std::size_t>& value, const std::string& name) {
   json document = sweep.base;
   Source source{.origin = sweep.base_origin, .overrides = {}, .missing = {}};
@@ -184,6 +195,10 @@ Config run_config(const SweepFile& sweep, const std::vector<std::size_t>& value,
   return config;
 }
 
+std::string default_out(const std::filesystem::path& file) {
+  return (std::filesystem::path("runs") / file.stem()).string();
+}
+
 }  // namespace
 
 std::string SweepFile::value_text(std::size_t axis, std::size_t value) const {
@@ -191,11 +206,17 @@ std::string SweepFile::value_text(std::size_t axis, std::size_t value) const {
   return v.is_string() ? v.get<std::string>() : v.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-SweepFile read_sweep(const std::filesystem::path& path, const std::vector<std::string>& overrides) {
+SweepFile read_sweep(const std::filesystem::path& path, const std::vector<std::string>& overrides,
+                     const std::string& out) {
   SweepFile sweep;
   sweep.origin = path.string();
-  const json document = parse_strict_json(read_command_file(path), sweep.origin);
+  json document = parse_strict_json(read_command_file(path), sweep.origin);
   Source source{.origin = sweep.origin, .overrides = {}, .missing = {}};
+  if (document.is_object()) {
+    if (!out.empty()) assign_key(document, "out", out, "--out", source);
+    if (!document.contains("out"))
+      assign_key(document, "out", default_out(path), "--out (by default named after the sweep)", source);
+  }
   Raw raw;
   ObjectReader reader(document, "", source);
   describe(reader, raw);
@@ -207,7 +228,7 @@ SweepFile read_sweep(const std::filesystem::path& path, const std::vector<std::s
   take_base(*raw.base, base_path(document, source), sweep);
   sweep.axes = axes_of(sweep.origin, *raw.axes);
   sweep.exclude = exclusions_of(sweep.origin, raw.exclude, sweep.axes);
-  sweep.out = raw.out.empty() ? (std::filesystem::path("runs") / path.stem()).string() : raw.out;
+  sweep.out = raw.out.empty() ? default_out(path) : raw.out;
   sweep.combinations = count_combinations(sweep);
   for (const std::string& assignment : overrides) {
     const std::string key = assignment.substr(0, assignment.find('='));
@@ -232,7 +253,7 @@ std::vector<SweepRun> sweep_runs(const SweepFile& sweep) {
     if (excluded(sweep, value)) continue;
     const std::string name = run_name(sweep, value);
     runs.push_back({name, value, run_config(sweep, value, name)});
-    const auto [same, fresh] = names.emplace(result_fingerprint(runs.back().config), name);
+    const auto [same, fresh] = names.emplace(run_key(runs.back().config), name);
     require(fresh, ErrorKind::usage, "{}: the runs {} and {} would give the same result; exclude one of them",
             sweep.origin, same->second, name);
   }

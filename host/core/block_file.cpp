@@ -6,11 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <thread>
-#include <utility>
 
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/stop.hpp"
@@ -19,94 +16,62 @@ namespace qnudge {
 namespace fs = std::filesystem;
 namespace {
 
-/// pread or pwrite until all is done; false, with errno, where the system refuses; `at_end` where nothing moves.
-template <class Byte, class Call>
-bool transfer(const Call& call, int fd, std::uint64_t offset, std::span<Byte> bytes, bool& at_end) {
-  while (!bytes.empty()) {
-    const ssize_t moved = call(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (moved < 0 && errno == EINTR) continue;
-    if (moved < 0) return false;
-    at_end = moved == 0;
-    if (at_end) return false;
-    offset += static_cast<std::uint64_t>(moved);
-    bytes = bytes.subspan(static_cast<std::size_t>(moved));
-  }
-  return true;
-}
-
-/// Until the writer that holds the lock is done; false, with errno, where the system refuses.
-bool wait_for_lock(int fd) {
-  while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK && errno != EINTR) return false;
-    try {
-      stop_point();
-    } catch (...) {
-      ::close(fd);
-      throw;
-    }
+/// Until the writer that holds the lock is done, or this one is asked to stop.
+Outcome<int> wait_for_lock(int fd) {
+  for (;;) {
+    const auto locked = system_call([&] { return ::flock(fd, LOCK_EX | LOCK_NB); });
+    if (locked.error != EWOULDBLOCK) return locked;
+    stop_point();
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
-  return true;
 }
 
 }  // namespace
 
-BlockReader::BlockReader(const fs::path& path)
-    : path_(path), fd_(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)) {
-  require(fd_ >= 0, ErrorKind::input, "{}: cannot be read: {}", path.string(), std::strerror(errno));
+BlockReader::BlockReader(const fs::path& path) : path_(path) {
+  auto opened = open_file(path, O_RDONLY | O_NONBLOCK);
+  require(opened.ok(), ErrorKind::input, "{}: cannot be read: {}", path.string(), opened.reason());
   struct stat info {};
-  const bool regular = ::fstat(fd_, &info) == 0 && S_ISREG(info.st_mode);
-  if (!regular) ::close(fd_);
-  require(regular, ErrorKind::input, "{}: is not a regular file", path.string());
+  const auto looked = system_call([&] { return ::fstat(opened.value.get(), &info); });
+  require(looked.ok() && S_ISREG(info.st_mode), ErrorKind::input, "{}: is not a regular file", path.string());
+  file_ = std::move(opened.value);
   size_ = static_cast<std::uint64_t>(info.st_size);
 }
 
-BlockReader::~BlockReader() {
-  ::close(fd_);
-}
-
 void BlockReader::read(std::uint64_t offset, std::span<std::uint8_t> out) const {
-  bool at_end = false;
-  if (transfer(::pread, fd_, offset, out, at_end)) return;
-  fail(ErrorKind::input, "{}: {}", path_.string(),
-       at_end ? "has become shorter while it was in use" : std::string("cannot be read: ") + std::strerror(errno));
-}
-
-BlockWriter::BlockWriter(const fs::path& path) : path_(path), temporary_(path.string() + ".tmp") {
-  while (fd_ < 0) {
-    const int fd = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-    require(fd >= 0, ErrorKind::usage, "{}: cannot be written: {}", path_.string(), std::strerror(errno));
-    struct stat mine {
-    }, named{};
-    const bool locked = wait_for_lock(fd) && ::fstat(fd, &mine) == 0;
-    // The writer that this one waited for has renamed or removed the file: it has no name any more.
-    const bool current = locked && ::stat(temporary_.c_str(), &named) == 0 && mine.st_ino == named.st_ino;
-    if (current && ::ftruncate(fd, 0) == 0) {
-      fd_ = fd;
-    } else {
-      const int error = errno;
-      ::close(fd);
-      require(locked && !current, ErrorKind::usage, "{}: cannot be written: {}", path_.string(), std::strerror(error));
-    }
+  while (!out.empty()) {
+    const auto got =
+        system_call([&] { return ::pread(file_.get(), out.data(), out.size(), static_cast<off_t>(offset)); });
+    require(got.ok(), ErrorKind::input, "{}: cannot be read: {}", path_.string(), got.reason());
+    require(got.value > 0, ErrorKind::input, "{}: has become shorter while it was in use", path_.string());
+    offset += static_cast<std::uint64_t>(got.value);
+    out = out.subspan(static_cast<std::size_t>(got.value));
   }
 }
 
+BlockWriter::BlockWriter(const fs::path& path) : lock_path_(path.string() + ".lock") {
+  const auto give_up = [&](const std::string& reason) {
+    fail(ErrorKind::usage, "{}: cannot be written: {}", path.string(), reason);
+  };
+  while (!lock_.is_open()) {
+    auto opened = open_file(lock_path_, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0666);
+    if (!opened.ok()) give_up(opened.reason());
+    const auto locked = wait_for_lock(opened.value.get());
+    if (!locked.ok()) give_up(locked.reason());
+    struct stat mine {
+    }, named{};
+    const auto looked = system_call([&] { return ::fstat(opened.value.get(), &mine); });
+    if (!looked.ok()) give_up(looked.reason());
+    // The writer that this one waited for has removed the lock: it has no name any more.
+    if (::lstat(lock_path_.c_str(), &named) == 0 && mine.st_ino == named.st_ino) lock_ = std::move(opened.value);
+  }
+  remove_abandoned_output(path.has_parent_path() ? path.parent_path() : fs::path("."));
+  file_.emplace(path, OutputKind::own);
+}
+
 BlockWriter::~BlockWriter() {
-  if (fd_ < 0) return;
-  ::unlink(temporary_.c_str());
-  ::close(fd_);
-}
-
-void BlockWriter::write(std::uint64_t offset, std::span<const std::uint8_t> bytes) {
-  bool at_end = false;
-  require(transfer(::pwrite, fd_, offset, bytes, at_end), ErrorKind::usage, "{}: cannot be written: {}", path_.string(),
-          at_end ? "no space left" : std::strerror(errno));
-}
-
-void BlockWriter::commit() {
-  const bool done = ::fsync(fd_) == 0 && ::rename(temporary_.c_str(), path_.c_str()) == 0;
-  require(done, ErrorKind::usage, "{}: cannot be written: {}", path_.string(), std::strerror(errno));
-  ::close(std::exchange(fd_, -1));
+  file_.reset();
+  if (lock_.is_open()) ::unlink(lock_path_.c_str());
 }
 
 }  // namespace qnudge

@@ -2,100 +2,92 @@
 #include "qnudge/core/files.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include <cerrno>
-#include <cstring>
 #include <system_error>
 #include <utility>
 
 #include "qnudge/core/error.hpp"
+#include "qnudge/core/output_file.hpp"
 
 namespace qnudge {
 namespace fs = std::filesystem;
 namespace {
 
-/// Owner of a POSIX file descriptor: `fstream` can neither sync nor say why it failed.
-class Descriptor {
- public:
-  Descriptor(const fs::path& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  bool close() { return ::close(std::exchange(fd_, -1)) == 0; }
-
- private:
-  int fd_;
-};
-
-bool write_all(int fd, const std::uint8_t* data, std::size_t size) {
-  while (size > 0) {
-    const ssize_t written = ::write(fd, data, size);
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    data += written;
-    size -= static_cast<std::size_t>(written);
-  }
-  return true;
+/// Opens a regular file to read; throws Error(kind input) for anything else.
+FileDescriptor open_regular(const fs::path& path, struct stat& info) {
+  auto opened = open_file(path, O_RDONLY | O_NONBLOCK);  // or the open itself would wait for a pipe's writer
+  require(opened.ok(), ErrorKind::input, "{}: cannot be read: {}", path.string(), opened.reason());
+  const auto looked = system_call([&] { return ::fstat(opened.value.get(), &info); });
+  require(looked.ok(), ErrorKind::input, "{}: cannot be read: {}", path.string(), looked.reason());
+  require(S_ISREG(info.st_mode), ErrorKind::input, "{}: is {}; a file is needed", path.string(),
+          S_ISDIR(info.st_mode) ? "a folder" : "no regular file");
+  return std::move(opened.value);
 }
 
-void sync_folder(const fs::path& folder) {
-  const Descriptor fd(folder.empty() ? fs::path(".") : folder, O_RDONLY | O_DIRECTORY);
-  if (fd.get() >= 0) ::fsync(fd.get());  // some file systems refuse to sync a folder; the rename itself is done
+std::span<const std::uint8_t> bytes_of(std::string_view text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+
+void write_whole(const fs::path& path, OutputKind kind, std::span<const std::uint8_t> bytes) {
+  OutputFile file(path, kind);
+  file.write(bytes);
+  file.commit();
+}
+
+void require_writable_folder(const fs::path& folder, const fs::path& existing) {
+  std::error_code unknown;
+  require(fs::is_directory(existing, unknown), ErrorKind::usage, "{}: cannot be an output folder: {} is no folder",
+          folder.string(), existing.string());
+  const auto allowed = system_call([&] { return ::access(existing.c_str(), W_OK | X_OK); });
+  require(allowed.ok(), ErrorKind::usage, "{}: the output folder cannot be {}: {}", folder.string(),
+          folder == existing ? "written to" : "created", allowed.reason());
 }
 
 }  // namespace
 
 std::vector<std::uint8_t> read_file(const fs::path& path) {
-  Descriptor fd(path, O_RDONLY | O_NONBLOCK);  // or the open itself would wait for a pipe's writer
-  require(fd.get() >= 0, ErrorKind::input, "{}: cannot be read: {}", path.string(), std::strerror(errno));
   struct stat info {};
-  const bool regular = ::fstat(fd.get(), &info) == 0 && S_ISREG(info.st_mode);
-  require(regular, ErrorKind::input, "{}: is {}; a file is needed", path.string(),
-          S_ISDIR(info.st_mode) ? "a folder" : "no regular file");
+  const FileDescriptor file = open_regular(path, info);
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(info.st_size));
   std::size_t have = 0;
   while (have < bytes.size()) {
-    const ssize_t got = ::read(fd.get(), bytes.data() + have, bytes.size() - have);
-    if (got < 0 && errno == EINTR) continue;
-    require(got >= 0, ErrorKind::input, "{}: cannot be read: {}", path.string(), std::strerror(errno));
-    if (got == 0) break;
-    have += static_cast<std::size_t>(got);
+    const auto got = system_call([&] { return ::read(file.get(), bytes.data() + have, bytes.size() - have); });
+    require(got.ok(), ErrorKind::input, "{}: cannot be read: {}", path.string(), got.reason());
+    if (got.value == 0) break;
+    have += static_cast<std::size_t>(got.value);
   }
   bytes.resize(have);
   return bytes;
 }
 
 void write_file_atomically(const fs::path& path, std::span<const std::uint8_t> bytes) {
-  const fs::path temporary = path.string() + ".tmp";
-  const auto give_up = [&](int error) {
-    ::unlink(temporary.c_str());
-    fail(ErrorKind::usage, "{}: cannot be written: {}", path.string(), std::strerror(error));
-  };
-  Descriptor fd(temporary, O_WRONLY | O_CREAT | O_TRUNC);
-  if (fd.get() < 0) give_up(errno);
-  if (!write_all(fd.get(), bytes.data(), bytes.size()) || ::fsync(fd.get()) != 0 || !fd.close()) give_up(errno);
-  if (::rename(temporary.c_str(), path.c_str()) != 0) give_up(errno);
-  sync_folder(path.parent_path());
+  write_whole(path, OutputKind::own, bytes);
 }
 
 void write_file_atomically(const fs::path& path, std::string_view text) {
-  write_file_atomically(path, std::span(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()));
+  write_file_atomically(path, bytes_of(text));
+}
+
+void write_named_file(const fs::path& path, std::string_view bytes) {
+  write_whole(path, OutputKind::named, bytes_of(bytes));
 }
 
 void link_file_atomically(const fs::path& from, const fs::path& to) {
-  const fs::path temporary = to.string() + ".tmp";
-  ::unlink(temporary.c_str());
-  if (::link(from.c_str(), temporary.c_str()) != 0) return write_file_atomically(to, read_file(from));
-  const int error = ::rename(temporary.c_str(), to.c_str()) == 0 ? 0 : errno;
+  struct stat info {};
+  const FileDescriptor file = open_regular(from, info);
+  ::flock(file.get(), LOCK_SH);  // a name under way is not an abandoned one
+  require_replaceable(to);
+  const fs::path temporary = temporary_beside(to);
+  const auto linked = system_call([&] { return ::link(from.c_str(), temporary.c_str()); });
+  if (!linked.ok()) return write_file_atomically(to, read_file(from));
+  const auto renamed = system_call([&] { return ::rename(temporary.c_str(), to.c_str()); });
   ::unlink(temporary.c_str());  // still there where both were the same file already
-  require(error == 0, ErrorKind::usage, "{}: cannot be written: {}", to.string(), std::strerror(error));
+  require(renamed.ok(), ErrorKind::usage, "{}: cannot be written: {}", to.string(), renamed.reason());
   sync_folder(to.parent_path());
 }
 
@@ -103,8 +95,21 @@ void create_output_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
   require(!error, ErrorKind::usage, "{}: the output folder cannot be created: {}", folder.string(), error.message());
-  require(fs::is_directory(folder, error) && ::access(folder.c_str(), W_OK | X_OK) == 0, ErrorKind::usage,
-          "{}: the output folder cannot be written to: {}", folder.string(), std::strerror(errno));
+  require_writable_folder(folder, folder);
+}
+
+void check_output_folder(const fs::path& folder) {
+  fs::path existing = folder;
+  std::error_code unknown;
+  while (!fs::exists(fs::symlink_status(existing, unknown))) {
+    const fs::path parent = existing.parent_path();
+    if (parent.empty() || parent == existing) {
+      existing = parent.empty() ? fs::path(".") : parent;
+      break;
+    }
+    existing = parent;
+  }
+  require_writable_folder(folder, existing);
 }
 
 Fingerprint::Fingerprint() : state_(XXH3_createState()) {

@@ -4,26 +4,26 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 
 #include "qnudge/core/error.hpp"
+#include "qnudge/core/system_call.hpp"
 
 namespace qnudge {
 
 MappedFile::MappedFile(const std::filesystem::path& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  require(fd >= 0, ErrorKind::input, "{}: cannot be opened: {}", path.string(), std::strerror(errno));
+  const auto file = open_file(path, O_RDONLY | O_NONBLOCK);
+  require(file.ok(), ErrorKind::input, "{}: cannot be opened: {}", path.string(), file.reason());
   struct stat status {};
-  const bool regular = ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
-  size_ = regular ? static_cast<std::size_t>(status.st_size) : 0;
-  void* const data = size_ > 0 ? ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0) : nullptr;
-  ::close(fd);
-  require(regular, ErrorKind::input, "{}: is not a regular file", path.string());
-  require(data != MAP_FAILED, ErrorKind::input, "{}: cannot be mapped into memory", path.string());
-  data_ = data;
+  const auto looked = system_call([&] { return ::fstat(file.value.get(), &status); });
+  require(looked.ok() && S_ISREG(status.st_mode), ErrorKind::input, "{}: is not a regular file", path.string());
+  size_ = static_cast<std::size_t>(status.st_size);
+  if (size_ == 0) return;
+  const auto mapped = system_call([&] {
+    void* const data = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.value.get(), 0);
+    return data == MAP_FAILED ? nullptr : data;
+  });
+  require(mapped.ok(), ErrorKind::input, "{}: cannot be mapped into memory: {}", path.string(), mapped.reason());
+  data_ = mapped.value;
 }
 
 MappedFile::~MappedFile() {

@@ -2,6 +2,7 @@
 #include <span>
 
 #include "image_set.hpp"
+#include "outline.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/files.hpp"
 
@@ -23,13 +24,17 @@ void append_records(std::span<const std::uint8_t> file, std::size_t label_bytes,
   }
 }
 
+/// Bytes of one record.
+std::size_t record_of(int label_bytes) {
+  require(label_bytes == 1 || label_bytes == 2, ErrorKind::internal, "CIFAR records of {} label bytes", label_bytes);
+  return static_cast<std::size_t>(label_bytes) + kImage;
+}
+
 }  // namespace
 
-std::shared_ptr<const Dataset> open_cifar(const std::vector<fs::path>& files, int label_bytes, std::int64_t classes,
-                                          const Normalisation& normalisation) {
-  require(label_bytes == 1 || label_bytes == 2, ErrorKind::internal, "CIFAR records of {} label bytes", label_bytes);
+DatasetOutline outline_cifar(const std::vector<fs::path>& files, int label_bytes) {
   require(!files.empty(), ErrorKind::input, "no CIFAR file was named; at least one is needed");
-  const std::size_t record = static_cast<std::size_t>(label_bytes) + kImage;
+  const std::size_t record = record_of(label_bytes);
   std::uint64_t total = 0;
   for (const fs::path& path : files) {
     require_regular_file(path);
@@ -41,11 +46,18 @@ std::shared_ptr<const Dataset> open_cifar(const std::vector<fs::path>& files, in
             path.string(), kMaxImageBytes);
     total += size;
   }
+  return {{kSide, kSide, kChannels}, static_cast<std::int64_t>(total / record)};
+}
 
+std::shared_ptr<const Dataset> open_cifar(const std::vector<fs::path>& files, int label_bytes, std::int64_t classes,
+                                          const Normalisation& normalisation) {
+  const std::size_t record = record_of(label_bytes);
+  const DatasetOutline outline = outline_cifar(files, label_bytes);
+  const auto count = static_cast<std::size_t>(outline.size);
   ImageBytes bytes;
-  bytes.shape = {kSide, kSide, kChannels};
-  bytes.labels.reserve(total / record);
-  bytes.pixels.reserve(total / record * kImage);
+  bytes.shape = outline.shape;
+  bytes.labels.reserve(count);
+  bytes.pixels.reserve(count * kImage);
   std::string origin;
   for (const fs::path& path : files) {
     const std::vector<std::uint8_t> file = read_file(path);

@@ -2,10 +2,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cmath>
+#include <optional>
 #include <set>
 
+#include "csv_numbers.hpp"
 #include "csv_table.hpp"
+#include "csv_times.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/data/series.hpp"
 
@@ -44,10 +46,14 @@ Fields read_names(CsvTable& table, const SeriesConfig& config, const std::string
 Columns read_columns(CsvTable& table, const SeriesConfig& config, bool labelled, const std::string& path) {
   Columns columns{.names = read_names(table, config, path), .sensors = {}};
   const Fields& names = columns.names;
+  const auto& skip = config.skip_columns;
   std::set<std::string_view> seen;
   for (std::size_t i = 0; i < names.size(); ++i) {
-    require(!names[i].empty(), ErrorKind::input, "{}: column {} has no name", table.where(), i + 1);
-    require(seen.insert(names[i]).second, ErrorKind::input, "{}: two columns are named '{}'", table.where(), names[i]);
+    const bool skipped = names[i].empty() && std::find(skip.begin(), skip.end(), "") != skip.end();
+    require(!names[i].empty() || skipped, ErrorKind::input,
+            "{}: column {} has no name; name it, or add \"\" to data.series.skip_columns", table.where(), i + 1);
+    require(skipped || seen.insert(names[i]).second, ErrorKind::input, "{}: two columns are named '{}'", table.where(),
+            names[i]);
   }
   columns.label = column_of(names, config.label_column);
   columns.time = column_of(names, config.time_column);
@@ -57,7 +63,6 @@ Columns read_columns(CsvTable& table, const SeriesConfig& config, bool labelled,
   require(columns.time != kNone || config.time_column.empty(), ErrorKind::input,
           "{}: has no column '{}' (data.series.time_column); its columns are {}", table.where(), config.time_column,
           fmt::join(names, ", "));
-  const auto& skip = config.skip_columns;
   for (std::size_t i = 0; i < names.size(); ++i) {
     const bool skipped = std::find(skip.begin(), skip.end(), names[i]) != skip.end();
     if (i != columns.label && i != columns.time && !skipped) columns.sensors.push_back(i);
@@ -73,31 +78,15 @@ bool is_anomalous(const CsvTable& table, std::string_view field, std::string_vie
     if (c != ' ') word += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   }
   if (word == "attack" || word == "normal") return word == "attack";
-  const double mark = table.number(field, name);
-  require(mark == 0 || mark == 1, ErrorKind::input,
-          "{}: the value of '{}' is '{}'; it must be 0 or 1, Normal or Attack", table.where(), name, field);
-  return mark == 1;
-}
-
-/// The usual step: the median of those that are not zero; 0 if there is none.
-double usual_step(const std::vector<double>& times) {
-  std::vector<double> steps;
-  for (std::size_t i = 1; i < times.size(); ++i) {
-    if (times[i] > times[i - 1]) steps.push_back(times[i] - times[i - 1]);
-  }
-  if (steps.empty()) return 0;
-  const auto middle = steps.begin() + static_cast<std::ptrdiff_t>(steps.size() / 2);
-  std::nth_element(steps.begin(), middle, steps.end());
-  return *middle;
-}
-
-std::vector<std::int64_t> gaps_in(const std::vector<double>& times) {
-  const double longest = kGapSteps * usual_step(times);
-  std::vector<std::int64_t> gaps;
-  for (std::size_t i = 1; i < times.size(); ++i) {
-    if (times[i] - times[i - 1] > longest) gaps.push_back(static_cast<std::int64_t>(i));
-  }
-  return gaps;
+  require(!field.empty(), ErrorKind::input, "{}: the value of '{}' is missing; fill it in or take the row out",
+          table.where(), name);
+  std::string text(field);
+  std::replace(text.begin(), text.end(), ',', '.');
+  const std::optional<double> mark = plain_number(text);
+  require(mark == 0.0 || mark == 1.0, ErrorKind::input,
+          "{}: the value of '{}' is '{}'; it must be 0 or 1, Normal or Attack", table.where(), name,
+          shown_field(field));
+  return mark == 1.0;
 }
 
 }  // namespace
@@ -109,27 +98,24 @@ Series read_csv_series(const std::filesystem::path& path, const SeriesConfig& co
   series.origin = path.string();
   for (const std::size_t c : columns.sensors) series.names.emplace_back(columns.names[c]);
 
-  std::vector<double> times;
+  CsvNumbers numbers(series.names, table.delimiter());
+  CsvTimes times;
   Fields row;
   while (table.next(row)) {
     require(row.size() == columns.names.size(), ErrorKind::input, "{}: {} fields; the {} columns need one each",
             table.where(), row.size(), columns.names.size());
-    for (const std::size_t c : columns.sensors) series.values.push_back(table.number(row[c], columns.names[c]));
+    const std::string where = table.where();
+    for (std::size_t s = 0; s < columns.sensors.size(); ++s) {
+      series.values.push_back(numbers.read(row[columns.sensors[s]], s, where));
+    }
     const bool anomalous =
         columns.label != kNone && is_anomalous(table, row[columns.label], columns.names[columns.label]);
     series.anomalous.push_back(anomalous ? 1 : 0);
-    if (columns.time == kNone) continue;
-    const double time = parse_time(row[columns.time]);
-    require(!std::isnan(time), ErrorKind::input,
-            "{}: the time stamp is '{}'; it must be like 28/12/2015 10:00:00 AM, 2015-12-28 10:00:00, or seconds",
-            table.where(), row[columns.time]);
-    require(times.empty() || time >= times.back(), ErrorKind::input,
-            "{}: the time stamp '{}' lies before that of the row above; rows must be in order of time", table.where(),
-            row[columns.time]);
-    times.push_back(time);
+    if (columns.time != kNone) times.add(row[columns.time], where);
   }
   require(series.rows() > 0, ErrorKind::input, "{}: has no row under its names", path.string());
-  series.gaps = gaps_in(times);
+  numbers.finish(series.values);
+  series.gaps = times.gaps();
   return series;
 }
 

@@ -2,11 +2,11 @@
 #include <zlib.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "image_set.hpp"
+#include "outline.hpp"
 #include "qnudge/core/error.hpp"
+#include "qnudge/core/system_call.hpp"
 
 namespace qnudge {
 namespace fs = std::filesystem;
@@ -20,8 +20,9 @@ class IdxFile {
  public:
   explicit IdxFile(const fs::path& path) : path_(path.string()) {
     require_regular_file(path);
-    file_ = gzopen(path.c_str(), "rb");
-    require(file_ != nullptr, ErrorKind::input, "{}: cannot be read: {}", path_, std::strerror(errno));
+    const auto opened = system_call_once([&] { return gzopen(path.c_str(), "rb"); });
+    require(opened.ok(), ErrorKind::input, "{}: cannot be read: {}", path_, opened.reason());
+    file_ = opened.value;
   }
   ~IdxFile() { gzclose_r(file_); }
   IdxFile(const IdxFile&) = delete;
@@ -78,9 +79,10 @@ class IdxFile {
 
   void check_stream() {
     int error = Z_OK;
-    gzerror(file_, &error);
+    const std::string text = gzerror(file_, &error);  // "path: reason", taken when the call failed
     require(error != Z_BUF_ERROR, ErrorKind::input, "{}: is cut short (its gzip stream does not end)", path_);
-    require(error != Z_ERRNO, ErrorKind::input, "{}: cannot be read: {}", path_, std::strerror(errno));
+    require(error != Z_ERRNO, ErrorKind::input, "{}: cannot be read: {}", path_,
+            text.substr(text.starts_with(path_ + ": ") ? path_.size() + 2 : 0));
     require(error == Z_OK || error == Z_STREAM_END, ErrorKind::input,
             "{}: is corrupted (its gzip stream does not decode)", path_);
   }
@@ -89,28 +91,38 @@ class IdxFile {
   gzFile file_ = nullptr;
 };
 
-}  // namespace
-
-std::shared_ptr<const Dataset> open_idx(const fs::path& images, const fs::path& labels, std::int64_t classes,
-                                        const Normalisation& normalisation) {
-  IdxFile image_file(images);
+/// Reads both headers, which must agree.
+Shape read_headers(IdxFile& image_file, IdxFile& label_file, std::uint64_t& count) {
   const std::vector<std::uint64_t> extent = image_file.read_header(kImagesMagic, 3, "images");
   constexpr std::uint64_t kMaxSide = 65536;
   const bool sane =
       extent[1] <= kMaxSide && extent[2] <= kMaxSide && extent[0] <= kMaxImageBytes / (extent[1] * extent[2]);
   require(sane, ErrorKind::input, "{}: its header says {}, more than the {} bytes that are supported",
           image_file.path(), fmt::join(extent, " x "), kMaxImageBytes);
+  count = label_file.read_header(kLabelsMagic, 1, "labels")[0];
+  require(count == extent[0], ErrorKind::input, "{}: has {} labels, but {} has {} images", label_file.path(), count,
+          image_file.path(), extent[0]);
+  return {static_cast<std::int64_t>(extent[1]), static_cast<std::int64_t>(extent[2]), 1};
+}
 
-  IdxFile label_file(labels);
-  const std::vector<std::uint64_t> count = label_file.read_header(kLabelsMagic, 1, "labels");
-  require(count[0] == extent[0], ErrorKind::input, "{}: has {} labels, but {} has {} images", label_file.path(),
-          count[0], image_file.path(), extent[0]);
+}  // namespace
 
+DatasetOutline outline_idx(const fs::path& images, const fs::path& labels) {
+  IdxFile image_file(images), label_file(labels);
+  std::uint64_t count = 0;
+  const Shape shape = read_headers(image_file, label_file, count);
+  return {shape, static_cast<std::int64_t>(count)};
+}
+
+std::shared_ptr<const Dataset> open_idx(const fs::path& images, const fs::path& labels, std::int64_t classes,
+                                        const Normalisation& normalisation) {
+  IdxFile image_file(images), label_file(labels);
+  std::uint64_t count = 0;
   ImageBytes bytes;
-  bytes.shape = {static_cast<std::int64_t>(extent[1]), static_cast<std::int64_t>(extent[2]), 1};
-  const std::vector<std::uint8_t> classes_read = label_file.read_rest(count[0]);
+  bytes.shape = read_headers(image_file, label_file, count);
+  const std::vector<std::uint8_t> classes_read = label_file.read_rest(count);
   bytes.labels.assign(classes_read.begin(), classes_read.end());
-  bytes.pixels = image_file.read_rest(extent[0] * extent[1] * extent[2]);
+  bytes.pixels = image_file.read_rest(count * static_cast<std::uint64_t>(bytes.shape.size()));
   return make_image_set(std::move(bytes), classes, normalisation, "IDX", image_file.path() + ", " + label_file.path());
 }
 

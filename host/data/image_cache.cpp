@@ -35,8 +35,8 @@ std::string fingerprint_of(const ImageSources& sources) {
     stop_point();
     struct stat info {};
     const fs::path path = sources.folder / name;
-    require(::stat(path.c_str(), &info) == 0, ErrorKind::input, "{}: cannot be read: {}", path.string(),
-            std::strerror(errno));
+    const auto looked = system_call([&] { return ::stat(path.c_str(), &info); });
+    require(looked.ok(), ErrorKind::input, "{}: cannot be read: {}", path.string(), looked.reason());
     const std::int64_t version[] = {info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
     fingerprint.add(name).add_values(std::span<const std::int64_t>(version));
   }

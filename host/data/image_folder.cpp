@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
+#include <spdlog/spdlog.h>
+
 #include "image_cache.hpp"
 #include "image_list.hpp"
 #include "image_set.hpp"
+#include "outline.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/files.hpp"
 
@@ -62,10 +65,16 @@ class FolderSet final : public Dataset {
 
 }  // namespace
 
+DatasetOutline outline_image_folder(const ImageFolder& from) {
+  return {{from.crop, from.crop, 3}, static_cast<std::int64_t>(list_of(from).names.size())};
+}
+
 std::shared_ptr<const Dataset> open_image_folder(const ImageFolder& from, const Normalisation& normalisation) {
   require(from.classes > 0 && from.crop > 0 && from.resize >= 0, ErrorKind::internal,
           "a folder of images in {} classes, resized to {}, cropped to {}", from.classes, from.resize, from.crop);
-  return std::make_shared<FolderSet>(from, list_of(from), normalisation);
+  ImageList list = list_of(from);
+  for (const std::string& warning : list.warnings) spdlog::warn("{}", warning);
+  return std::make_shared<FolderSet>(from, std::move(list), normalisation);
 }
 
 }  // namespace qnudge

@@ -78,14 +78,14 @@ void from_inverted_cmyk(std::span<const std::uint8_t> cmyk, std::span<std::uint8
 
 }  // namespace
 
-Raster decode_jpeg(std::span<const std::uint8_t> file, const std::string& path) {
+Raster decode_jpeg(std::span<const std::uint8_t> file, const std::string& path, std::int64_t most) {
   Decoder decoder;
   const auto check = [&](bool done) {
     require(!decoder.cut_short, ErrorKind::input, "{}: is cut short; it is no whole JPEG file", path);
     require(done, ErrorKind::input, "{}: is no JPEG file that can be decoded: {}", path, decoder.message.data());
   };
   check(read_header(decoder, file));
-  Raster raster = make_raster(decoder.info.image_width, decoder.info.image_height, path);
+  Raster raster = make_raster(decoder.info.image_width, decoder.info.image_height, path, most);
   const bool cmyk = decoder.info.out_color_space == JCS_CMYK;
   std::vector<std::uint8_t> four(cmyk ? raster.rgb.size() / 3 * 4 : 0);
   check(read_rows(decoder, cmyk ? four.data() : raster.rgb.data()));

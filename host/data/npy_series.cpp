@@ -64,11 +64,13 @@ NpyArray read_npy(const std::filesystem::path& path) {
           array.path, length);
   array.data = prefix + length;
 
-  const std::string header(reinterpret_cast<const char*>(array.file.data()) + prefix, length);
+  std::string header(reinterpret_cast<const char*>(array.file.data()) + prefix, length);
+  header.erase(header.find_last_not_of(" \n") + 1);  // any amount of padding
   static const std::regex kHeader(
-      R"(\{'descr': '([^']{1,8})', 'fortran_order': (True|False), 'shape': \(([0-9, ]{0,100})\),? ?\} *\n?)");
+      R"(\{'descr': '([^']{1,8})', 'fortran_order': (True|False), 'shape': \(([0-9, ]{0,100})\),? ?\})");
+  constexpr std::size_t kLongest = 256;  // more than matches; the matcher calls itself for every character
   std::smatch match;
-  require(std::regex_match(header, match, kHeader), ErrorKind::input,
+  require(header.size() <= kLongest && std::regex_match(header, match, kHeader), ErrorKind::input,
           "{}: its header does not describe an array of numbers", array.path);
   array.type = match[1];
   const std::string shape = match[3];

@@ -62,14 +62,14 @@ bool read_rows(Decoder& decoder, png_bytep* rows) {
 
 }  // namespace
 
-Raster decode_png(std::span<const std::uint8_t> file, const std::string& path) {
+Raster decode_png(std::span<const std::uint8_t> file, const std::string& path, std::int64_t most) {
   Decoder decoder(file);
   const auto check = [&](bool done) {
     require(done, ErrorKind::input, "{}: is no PNG file that can be decoded: {}", path, decoder.message.data());
   };
   check(read_header(decoder));
   Raster raster = make_raster(png_get_image_width(decoder.png, decoder.info),
-                              png_get_image_height(decoder.png, decoder.info), path);
+                              png_get_image_height(decoder.png, decoder.info), path, most);
   const auto stride = static_cast<std::size_t>(raster.width) * 3;
   require(png_get_rowbytes(decoder.png, decoder.info) == stride, ErrorKind::internal, "{}: decodes to {} bytes a row",
           path, png_get_rowbytes(decoder.png, decoder.info));

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
 namespace qnudge {
 namespace {
@@ -89,16 +90,25 @@ std::int64_t crop_begin(std::int64_t extent, std::int64_t crop) {
 
 }  // namespace
 
-Raster decode_image(std::span<const std::uint8_t> file, const std::string& path) {
-  constexpr std::uint8_t kJpeg[] = {0xff, 0xd8, 0xff}, kPng[] = {0x89, 'P', 'N', 'G'};
-  const auto begins_with = [&](std::span<const std::uint8_t> magic) {
-    return file.size() >= magic.size() && std::equal(magic.begin(), magic.end(), file.begin());
+Raster decode_image(std::span<const std::uint8_t> file, const std::string& path, std::int64_t most) {
+  using std::string_view_literals::operator""sv;
+  struct Format {
+    std::string_view magic;
+    Raster (*decode)(std::span<const std::uint8_t>, const std::string&, std::int64_t);
+    std::size_t at = 0;  ///< where the magic stands
   };
-  require(!file.empty(), ErrorKind::input, "{}: is empty; a JPEG or PNG file is needed", path);
-  if (begins_with(kJpeg)) return decode_jpeg(file, path);
-  require(begins_with(kPng), ErrorKind::input, "{}: is neither a JPEG nor a PNG file; it begins with {:#04x}", path,
-          fmt::join(file.first(std::min<std::size_t>(file.size(), 4)), " "));
-  return decode_png(file, path);
+  constexpr Format kFormats[] = {
+      {"\xff\xd8\xff"sv, decode_jpeg}, {"\x89PNG"sv, decode_png}, {"WEBP"sv, decode_webp, 8}, {"II*\0"sv, decode_tiff},
+      {"MM\0*"sv, decode_tiff},        {"BM"sv, decode_bmp},      {"P5"sv, decode_pnm},       {"P6"sv, decode_pnm}};
+  require(!file.empty(), ErrorKind::input, "{}: is empty; an image ({}) is needed", path, kImageFormats);
+  const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
+  for (const Format& format : kFormats) {
+    if (text.size() > format.at && text.substr(format.at).starts_with(format.magic)) {
+      return format.decode(file, path, most);
+    }
+  }
+  fail(ErrorKind::input, "{}: is no image of a kind that is read ({}); it begins with {:#04x}", path, kImageFormats,
+       fmt::join(file.first(std::min<std::size_t>(file.size(), 4)), " "));
 }
 
 std::vector<std::uint8_t> resize_and_crop(const Raster& image, std::int64_t resize, std::int64_t crop,

@@ -20,20 +20,27 @@ struct Raster {
 /// Most pixels that an image may have: a small file cannot ask for more memory than 3 bytes for each.
 constexpr std::int64_t kMaxPixels = std::int64_t{1} << 27;
 
+/// What can be decoded, for messages.
+inline constexpr const char* kImageFormats = "JPEG, PNG, WebP, TIFF, BMP, PPM, PGM";
+
 /// Decodes a file by its first bytes, whatever it is called; `path` names it in messages. Grey becomes R = G = B, a
 /// palette its colours, alpha is dropped, 16-bit samples keep their high byte, and colour profiles, gamma and the
 /// orientation tag are ignored, as Pillow's `convert("RGB")` does it. CMYK is taken as Adobe stores it, inverted:
-/// R = C * K / 255. Throws Error(kind input): neither JPEG nor PNG, cut short, corrupted, more than kMaxPixels.
-Raster decode_image(std::span<const std::uint8_t> file, const std::string& path);
+/// R = C * K / 255. Throws Error(kind input): none of kImageFormats, cut short, corrupted, more than `most` pixels.
+Raster decode_image(std::span<const std::uint8_t> file, const std::string& path, std::int64_t most = kMaxPixels);
 
-/// The same for what begins as a JPEG or PNG file does.
-Raster decode_jpeg(std::span<const std::uint8_t> file, const std::string& path);
-Raster decode_png(std::span<const std::uint8_t> file, const std::string& path);
+/// The same for what begins as such a file does.
+Raster decode_jpeg(std::span<const std::uint8_t> file, const std::string& path, std::int64_t most);
+Raster decode_png(std::span<const std::uint8_t> file, const std::string& path, std::int64_t most);
+Raster decode_webp(std::span<const std::uint8_t> file, const std::string& path, std::int64_t most);
+Raster decode_tiff(std::span<const std::uint8_t> file, const std::string& path, std::int64_t most);
+Raster decode_bmp(std::span<const std::uint8_t> file, const std::string& path, std::int64_t most);
+Raster decode_pnm(std::span<const std::uint8_t> file, const std::string& path, std::int64_t most);
 
 /// Checks what a header says and makes room for it.
-inline Raster make_raster(std::int64_t width, std::int64_t height, const std::string& path) {
-  require(width > 0 && height > 0 && width <= kMaxPixels / height, ErrorKind::input,
-          "{}: its header says {} x {} pixels; up to {} in all are supported", path, width, height, kMaxPixels);
+inline Raster make_raster(std::int64_t width, std::int64_t height, const std::string& path, std::int64_t most) {
+  require(width > 0 && height > 0 && width <= most / height, ErrorKind::input,
+          "{}: its header says {} x {} pixels; up to {} in all are supported", path, width, height, most);
   Raster raster{.width = width, .height = height, .rgb = {}, .repair = {}};
   raster.rgb.resize(static_cast<std::size_t>(width * height * 3));
   return raster;

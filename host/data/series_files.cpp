@@ -26,7 +26,7 @@ std::vector<fs::path> files_of(const std::string& named, const std::string& endi
 
 }  // namespace
 
-std::shared_ptr<const Dataset> open_series(const DataConfig& config, bool train) {
+std::shared_ptr<const Dataset> open_series(const DataConfig& config, bool train, const Dataset* trained) {
   const std::string ending = fmt::format("_{}.{}", train ? "train" : "test", config.format);
   const std::vector<std::string>& named = train ? config.train_images : config.test_images;
   std::vector<Series> series;
@@ -36,7 +36,7 @@ std::shared_ptr<const Dataset> open_series(const DataConfig& config, bool train)
                                               : read_npy_series(file, !train));
     }
   }
-  return make_series_set(std::move(series), config.series, train, fmt::format("{}", fmt::join(named, ", ")));
+  return make_series_set(std::move(series), config.series, train, fmt::format("{}", fmt::join(named, ", ")), trained);
 }
 
 }  // namespace qnudge

@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <iterator>
 #include <numeric>
 
 #include "qnudge/core/error.hpp"
@@ -45,6 +46,26 @@ void check_sensors(const std::vector<Series>& series, const std::string& origin)
   }
 }
 
+/// Those of `names` that are not among `others`.
+std::vector<std::string> beyond(const std::vector<std::string>& names, const std::vector<std::string>& others) {
+  std::vector<std::string> rest;
+  std::copy_if(names.begin(), names.end(), std::back_inserter(rest),
+               [&](const std::string& name) { return std::find(others.begin(), others.end(), name) == others.end(); });
+  return rest;
+}
+
+void check_sensors(const std::vector<std::string>& test, const std::string& origin, const Dataset& trained) {
+  const std::vector<std::string>& train = trained.scaling()->names;
+  if (test == train) return;
+  const std::vector<std::string> missing = beyond(train, test), added = beyond(test, train);
+  std::string difference;
+  if (!missing.empty()) difference += fmt::format("; {} missing", fmt::join(missing, ", "));
+  if (!added.empty()) difference += fmt::format("; {} not in the training series", fmt::join(added, ", "));
+  if (difference.empty())
+    difference = fmt::format("; their order is {}, not {}", fmt::join(test, ", "), fmt::join(train, ", "));
+  fail(ErrorKind::input, "{}: has {} sensors, the training series {}{}", origin, test.size(), train.size(), difference);
+}
+
 SeriesScaling fit(const std::vector<Series>& series, const std::vector<Stretch>& stretches) {
   const std::size_t sensors = series.front().names.size();
   SeriesScaling scaling{series.front().names, {}, {}};
@@ -65,13 +86,15 @@ SeriesScaling fit(const std::vector<Series>& series, const std::vector<Stretch>&
 
 class SeriesSet final : public Dataset {
  public:
-  SeriesSet(std::vector<Series> series, const SeriesConfig& config, bool train, const std::string& origin)
+  SeriesSet(std::vector<Series> series, const SeriesConfig& config, bool train, const std::string& origin,
+            const Dataset* trained)
       : window_(config.window), sensors_(static_cast<std::int64_t>(series.front().names.size())) {
     const std::vector<Stretch> stretches = stretches_of(series, train);
     require(!stretches.empty(), ErrorKind::input, "{}: every row is marked as anomalous; training needs normal ones",
             origin);
-    scaling_ = config.offset.empty() ? fit(series, stretches)
-                                     : SeriesScaling{series.front().names, config.offset, config.scale};
+    scaling_ = trained != nullptr      ? *trained->scaling()
+               : config.offset.empty() ? fit(series, stretches)
+                                       : SeriesScaling{series.front().names, config.offset, config.scale};
     require(scaling_.offset.size() == series.front().names.size(), ErrorKind::input,
             "{}: has {} sensors, but data.series.offset has {} values; give one per sensor, or [] to fit them", origin,
             sensors_, scaling_.offset.size());
@@ -179,9 +202,10 @@ class SeriesSet final : public Dataset {
 }  // namespace
 
 std::shared_ptr<const Dataset> make_series_set(std::vector<Series> series, const SeriesConfig& config, bool train,
-                                               const std::string& origin) {
+                                               const std::string& origin, const Dataset* trained) {
   check_sensors(series, origin);
-  return std::make_shared<SeriesSet>(std::move(series), config, train, origin);
+  if (trained != nullptr) check_sensors(series.front().names, series.front().origin, *trained);
+  return std::make_shared<SeriesSet>(std::move(series), config, train, origin, trained);
 }
 
 }  // namespace qnudge

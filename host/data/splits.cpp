@@ -84,33 +84,6 @@ Piles without(Piles piles, const Indices& taken, std::int64_t size) {
   return piles;
 }
 
-void check_request(const Dataset& train, const Dataset& test, const SplitRequest& r) {
-  require(r.calibration >= 0 && r.fitness >= 0 && r.gate >= 0 && r.test >= 0, ErrorKind::usage,
-          "data.calibration, data.fitness, data.gate and data.test must not be negative, found {}, {}, {} and {}",
-          r.calibration, r.fitness, r.gate, r.test);
-  const std::int64_t beside_gate = r.paper_protocol ? r.calibration : std::max(r.calibration, r.fitness);
-  const std::int64_t gate = r.gate_from_test ? 0 : r.gate, test_gate = r.gate - gate;
-  require(
-      gate <= train.size() && beside_gate <= train.size() - gate, ErrorKind::usage,
-      "the training set has {} images, but {} beside the {} of data.gate are asked for; lower {}data.calibration or "
-      "data.gate",
-      train.size(), beside_gate, gate, r.paper_protocol ? "" : "data.fitness, ");
-  require(test_gate == 0 || test_gate < test.size(), ErrorKind::usage,
-          "the test set has {} images, but data.gate asks for {} of them, which leaves none; lower it", test.size(),
-          test_gate);
-  const std::int64_t left = r.test_from_train ? train.size() - gate - beside_gate : test.size() - test_gate;
-  require(r.test_from_train || r.test <= left, ErrorKind::usage,
-          "the test set has {} images{}, but data.test asks for {}; lower it, or set it to 0 for all", left,
-          test_gate == 0 ? "" : " beside the gate's", r.test);
-  require(left > 0 && r.test <= left, ErrorKind::usage,
-          "the training set has {} images, of which the other sets leave {} for the test set, but data.test asks for "
-          "{}; lower data.fitness, data.calibration, data.gate or data.test",
-          train.size(), left, std::max<std::int64_t>(r.test, 1));
-  require(!r.paper_protocol || r.fitness <= left, ErrorKind::usage,
-          "the test set has {} images, but data.fitness asks for {} of them in the protocol paper; lower data.fitness",
-          left, r.fitness);
-}
-
 Indices sorted(Indices indices) {
   std::sort(indices.begin(), indices.end());
   return indices;
@@ -118,11 +91,38 @@ Indices sorted(Indices indices) {
 
 }  // namespace
 
+void check_split_sizes(std::int64_t train, std::int64_t test, const SplitRequest& r) {
+  require(r.calibration >= 0 && r.fitness >= 0 && r.gate >= 0 && r.test >= 0, ErrorKind::usage,
+          "data.calibration, data.fitness, data.gate and data.test must not be negative, found {}, {}, {} and {}",
+          r.calibration, r.fitness, r.gate, r.test);
+  const std::int64_t beside_gate = r.paper_protocol ? r.calibration : std::max(r.calibration, r.fitness);
+  const std::int64_t gate = r.gate_from_test ? 0 : r.gate, test_gate = r.gate - gate;
+  require(
+      gate <= train && beside_gate <= train - gate, ErrorKind::usage,
+      "the training set has {} images, but {} beside the {} of data.gate are asked for; lower {}data.calibration or "
+      "data.gate",
+      train, beside_gate, gate, r.paper_protocol ? "" : "data.fitness, ");
+  require(test_gate == 0 || test_gate < test, ErrorKind::usage,
+          "the test set has {} images, but data.gate asks for {} of them, which leaves none; lower it", test,
+          test_gate);
+  const std::int64_t left = r.test_from_train ? train - gate - beside_gate : test - test_gate;
+  require(r.test_from_train || r.test <= left, ErrorKind::usage,
+          "the test set has {} images{}, but data.test asks for {}; lower it, or set it to 0 for all", left,
+          test_gate == 0 ? "" : " beside the gate's", r.test);
+  require(left > 0 && r.test <= left, ErrorKind::usage,
+          "the training set has {} images, of which the other sets leave {} for the test set, but data.test asks for "
+          "{}; lower data.fitness, data.calibration, data.gate or data.test",
+          train, left, std::max<std::int64_t>(r.test, 1));
+  require(!r.paper_protocol || r.fitness <= left, ErrorKind::usage,
+          "the test set has {} images, but data.fitness asks for {} of them in the protocol paper; lower data.fitness",
+          left, r.fitness);
+}
+
 Splits make_splits(const Dataset& train, const Dataset& test, const SplitRequest& request) {
   require(train.shape() == test.shape() && train.classes() == test.classes(), ErrorKind::input,
           "training and test set differ in kind: {}; {}", train.description(), test.description());
   if (is_series(train) && is_series(test)) return make_series_splits(train, test, request);
-  check_request(train, test, request);
+  check_split_sizes(train.size(), test.size(), request);
   const bool paper = request.paper_protocol, one_set = request.test_from_train;
   const std::int64_t gate = request.gate_from_test ? 0 : request.gate, test_gate = request.gate - gate;
   // Of one set the last draw is the test set's: its size must not show in the others.

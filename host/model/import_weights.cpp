@@ -224,8 +224,12 @@ Value import_batch_norm(Builder& b, NodeView& view) {
   check_supported(!x.flat || shape.h * shape.w == 1,
                   "it normalises each of {} flattened features by itself; per channel is supported", shape.size());
   const double epsilon = view.attributes.real("epsilon", 1e-5f);
-  view.attributes.real("momentum", 0.9f);       // only training uses it
-  view.attributes.integer("training_mode", 0);  // inference either way, unless further outputs are read
+  view.attributes.real("momentum", 0.9f);  // only training uses it
+  // Before opset 14 it is the further outputs that ask for training.
+  const bool training = b.opset < 14 ? view.proto.output_size() > 1 : view.attributes.integer("training_mode", 0) != 0;
+  check_supported(!training,
+                  "it is in training mode, in which it normalises by the statistics of each batch; export the model in "
+                  "evaluation mode (PyTorch: model.eval())");
   const auto per_channel = [&](std::size_t i, std::string_view role) {
     FloatTensor tensor = view.floats(i, role);
     check(tensor.dims == std::vector<std::int64_t>{shape.c}, "the {} have the shape {}; [{}] is needed", role,

@@ -85,9 +85,12 @@ void Importer::add_input(const std::optional<ImportOptions>& options) {
   const std::int64_t h = extent(shape, 2, options ? options->height : 0);
   const std::int64_t w = graph.spatial_rank == 1 ? 1 : extent(shape, 3, options ? options->width : 0);
   if (h <= 0 || w <= 0) {
-    require(!options, ErrorKind::input,
-            "{}: the spatial extents of the input '{}' are symbolic; set input_height{} to fix them", model_.file, name,
-            graph.spatial_rank == 1 ? " (its length)" : " and input_width");
+    if (options) {
+      fail(ErrorKind::input, "{}: the spatial extents of the input '{}' are symbolic; set {} to fix them", model_.file,
+           name,
+           graph.spatial_rank == 1 ? fmt::format("{} (its length)", options->height_key)
+                                   : fmt::format("{} and {}", options->height_key, options->width_key));
+    }
     values_.emplace(model_.input->name(), Value{});
     return;
   }
@@ -124,7 +127,7 @@ void Importer::report(int index, std::string reason) {
     }
   }
   std::ranges::sort(readers);
-  readers.erase(std::ranges::unique(readers).begin(), readers.end());
+  readers.erase(std::unique(readers.begin(), readers.end()), readers.end());
   Unsupported& entry = unsupported_.emplace_back();
   entry.node = model_.names[static_cast<std::size_t>(index)];
   entry.op_type = printable(proto.op_type());

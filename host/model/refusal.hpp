@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include "qnudge/core/printable.hpp"
+
 namespace qnudge {
 
 /// Why a node cannot be imported, without file and node: the import loop adds those.
@@ -45,9 +47,5 @@ template <class... Args>
 void check_supported(bool condition, fmt::format_string<Args...> format, Args&&... args) {
   if (!condition) unsupported(format, std::forward<Args>(args)...);
 }
-
-/// `text` as it may stand in messages, JSON and exported models: valid UTF-8 without control characters (each
-/// offending byte becomes '?'), cut after 512 bytes.
-std::string printable(std::string_view text);
 
 }  // namespace qnudge

@@ -3,10 +3,12 @@
 // network again, which must give the same model.
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "onnx_geometry.hpp"
 #include "onnx_layer.hpp"
+#include "onnx_writer.hpp"
 #include "qdq_primitives.hpp"
 #include "qdq_reader.hpp"
 #include "qnudge/core/files.hpp"
@@ -243,6 +245,9 @@ void QdqReader::finish() {
 IntNetwork import_qdq_onnx(const std::filesystem::path& path) {
   try {
     const onnx::ModelProto model = parse(path);
+    require(model.producer_name() == kProducer, ErrorKind::input,
+            "another tool (producer {}) wrote it; what qnudge tunes is the float model that it was made from",
+            nlohmann::json(model.producer_name()).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
     IntNetwork network = QdqReader(model.graph()).run();
     require(to_qdq_onnx(network) == model.SerializeAsString(), ErrorKind::input,
             "it holds something that qnudge would not have written");

@@ -14,7 +14,7 @@ constexpr int kIrVersion = 8;
 
 OnnxWriter::OnnxWriter(int opset) {
   model_.set_ir_version(kIrVersion);
-  model_.set_producer_name("qnudge");
+  model_.set_producer_name(kProducer);
   onnx::OperatorSetIdProto& operators = *model_.add_opset_import();
   operators.set_domain("");
   operators.set_version(opset);

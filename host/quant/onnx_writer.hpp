@@ -14,6 +14,9 @@
 
 namespace qnudge {
 
+/// Whose models are read again.
+inline constexpr const char* kProducer = "qnudge";
+
 /// Builds one ONNX graph node by node; every name it gives is unique, and the same calls give the same bytes.
 class OnnxWriter {
  public:

@@ -16,7 +16,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::string_view kMagic = "qnudge-reference-3";
+constexpr std::string_view kMagic = "qnudge-reference-4";
 constexpr const char* kConstantLayers = "constant_layers";  // only there if there are some
 static_assert(std::endian::native == std::endian::little, "binary blobs are little-endian");
 
@@ -29,6 +29,7 @@ json to_blob(const std::vector<T>& values) {
 
 json to_json(const Reference::Set& set) {
   return {{"correct", set.correct},
+          {"cross_entropy", set.cross_entropy},
           {"logits", to_blob(set.logits)},
           {"predicted", to_blob(set.predicted)},
           {"errors", to_blob(set.errors)}};
@@ -88,7 +89,7 @@ class Fields {
 };
 
 Reference::Set set_from(const json& value, const std::string& where) {
-  const Fields fields(value, where, 4);
+  const Fields fields(value, where, 5);
   Reference::Set set;
   set.logits = fields.blob<std::int32_t>("logits");
   set.predicted = fields.blob<std::int32_t>("predicted");
@@ -98,6 +99,10 @@ Reference::Set set_from(const json& value, const std::string& where) {
   require(correct.is_number_unsigned() && correct.get<std::uint64_t>() <= n, ErrorKind::input,
           "{}: 'correct' is {}; must be a count of at most {} samples", where, correct.dump(), n);
   set.correct = correct.get<std::int64_t>();
+  const json& cross_entropy = fields.at("cross_entropy");
+  require(cross_entropy.is_number_integer(), ErrorKind::input, "{}: 'cross_entropy' is {}; must be a sum of losses",
+          where, cross_entropy.dump());
+  set.cross_entropy = cross_entropy.get<std::int64_t>();
   require(set.logits.empty() || (n > 0 && set.logits.size() % n == 0), ErrorKind::input,
           "{}: {} logits do not divide among {} samples", where, set.logits.size(), n);
   return set;

@@ -5,6 +5,7 @@
 
 #include "page_assets.hpp"
 #include "qnudge/core/error.hpp"
+#include "qnudge/core/printable.hpp"
 #include "qnudge/report/version.hpp"
 
 namespace qnudge {
@@ -31,7 +32,7 @@ std::string_view plotting_library() {
 
 std::string html_escaped(std::string_view text) {
   std::string escaped;
-  for (const char c : text) {
+  for (const char c : cleaned(text)) {
     switch (c) {
       case '&':
         escaped += "&amp;";
@@ -52,6 +53,16 @@ std::string html_escaped(std::string_view text) {
   return escaped;
 }
 
+/// Escaped, and free to be broken behind dots and underscores: keys are long.
+std::string breakable(std::string_view text) {
+  std::string html;
+  for (const char c : html_escaped(text)) {
+    html += c;
+    if (c == '.' || c == '_') html += "<wbr>";
+  }
+  return html;
+}
+
 void HtmlPage::heading(std::string_view text) {
   parts_.push_back({fmt::format("<h2>{}</h2>\n", html_escaped(text))});
 }
@@ -66,19 +77,19 @@ void HtmlPage::warning(std::string_view text) {
 
 void HtmlPage::table(std::string_view caption, const std::vector<Column>& columns,
                      const std::vector<std::vector<std::string>>& rows, bool folded) {
-  const auto cell = [](const char* tag, const Column& column, const std::string& text) {
-    return fmt::format("<{0}{1}>{2}</{3}>", tag, column.number ? " class=\"number\"" : "", html_escaped(text),
+  const auto cell = [](const char* tag, const Column& column, const std::string& html) {
+    return fmt::format("<{0}{1}>{2}</{3}>", tag, column.number ? " class=\"number\"" : "", html,
                        std::string_view(tag).substr(0, 2));
   };
   std::string html =
       fmt::format("<div class=\"table\"><table><caption>{}</caption>\n<thead><tr>", html_escaped(caption));
-  for (const Column& column : columns) html += cell("th scope=\"col\"", column, column.title);
+  for (const Column& column : columns) html += cell("th scope=\"col\"", column, breakable(column.title));
   html += "</tr></thead>\n<tbody>\n";
   for (const auto& row : rows) {
     require(row.size() == columns.size(), ErrorKind::internal, "page: a row of {} cells; the table has {} columns",
             row.size(), columns.size());
     html += "<tr>";
-    for (std::size_t c = 0; c < row.size(); ++c) html += cell("td", columns[c], row[c]);
+    for (std::size_t c = 0; c < row.size(); ++c) html += cell("td", columns[c], html_escaped(row[c]));
     html += "</tr>\n";
   }
   html += "</tbody></table></div>\n";

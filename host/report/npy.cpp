@@ -38,7 +38,7 @@ void write_array(const std::filesystem::path& path, const char* type, const void
   const std::size_t header_bytes = file.size();
   file.resize(header_bytes + count * element_bytes);
   if (count > 0) std::memcpy(file.data() + header_bytes, data, count * element_bytes);
-  write_file_atomically(path, file);
+  write_named_file(path, file);
 }
 
 }  // namespace

@@ -81,12 +81,62 @@
     });
   }
 
+  // Labels that fit `room` pixels and still differ where the whole ones do: of key=value lists the values, without what
+  // all have in common at both ends, at last with a gap in the middle. The whole label is in the tooltip.
+  function fitted(labels, room, context) {
+    const fits = (all) => all.every((label) => context.measureText(label).width <= room);
+    const distinct = (all) => new Set(all).size === new Set(labels).size;
+    if (fits(labels)) return labels;
+    const split = (all) => all.map((label) => label.split(/(?<=[ ./_])/));
+    const values = labels.map((label) => label.replace(/(^|[ (])[^ =(]+=/g, "$1"));
+    let short = distinct(values) ? values : labels;
+    if (fits(short)) return short;
+    if (short.length > 1) {
+      const parts = split(short);
+      const shared = (at) => parts.every((own) => own.length > 1 && at(own) === at(parts[0]));
+      let [front, back] = [false, false];
+      for (; shared((own) => own[0]); front = true) parts.forEach((own) => own.shift());
+      for (; shared((own) => own[own.length - 1]); back = true) parts.forEach((own) => own.pop());
+      const bare = parts.map((own) => (front ? "…" : "") + own.join("") + (back ? "…" : ""));
+      if (distinct(bare)) short = bare;
+    }
+    // Half of what fits from the front, half from the end; more from the end, then from the front, where these are alike.
+    for (const share of [0.5, 0.2, 0.8, 0, 1]) {
+      const cut = short.map((label) => {
+        let kept = label.length;
+        let text = label;
+        while (context.measureText(text).width > room && kept > 2) {
+          kept -= 1;
+          const front = Math.round(share * kept);
+          text = `${label.slice(0, front)}…${label.slice(label.length - (kept - front))}`;
+        }
+        return text;
+      });
+      if (distinct(cut)) return cut;
+    }
+    return short.map((label, i) => `${i + 1}…${label.slice(-4)}`);
+  }
+
+  // The same for the ticks of a scale: `share` of the chart's extent is theirs.
+  function tickLabels(labels, share) {
+    let made = { room: 0, labels };
+    return function (value) {
+      const room = share * (this.axis === "y" ? this.chart.width : this.chart.height);
+      if (room !== made.room) {
+        this.ctx.font = Chart.helpers.toFont(this.options.ticks.font ?? Chart.defaults.font).string;
+        made = { room, labels: fitted(labels, room, this.ctx) };
+      }
+      return made.labels[value];
+    };
+  }
+
   function axis(description, plot, values) {
     const labelled = description.labels !== undefined && plot.kind !== "points";
     const places = description.labels !== undefined && plot.kind === "points";
     const ends = plot.series.flatMap((series) => series.points.flatMap((p) => (p.low === undefined ? [] : [p.low, p.high])));
     const ticks = { color: style("--text"), autoSkip: !(labelled && description.labels.length <= 40) };
-    if (places) Object.assign(ticks, { stepSize: 1, autoSkip: false, callback: (value) => description.labels[value] });
+    if (places) Object.assign(ticks, { stepSize: 1, autoSkip: false });
+    if (description.labels !== undefined) ticks.callback = tickLabels(description.labels, 0.4);
     return {
       type: labelled ? "category" : "linear",
       labels: labelled ? description.labels : undefined,
@@ -129,7 +179,19 @@
         plugins: {
           legend: {
             display: plot.series.length > 1 && plot.series.length <= 12,
-            labels: { color: style("--text"), usePointStyle: true, boxWidth: plot.ramp ? 24 : 9, boxHeight: 9 },
+            labels: {
+              color: style("--text"),
+              usePointStyle: true,
+              boxWidth: plot.ramp ? 24 : 9,
+              boxHeight: 9,
+              generateLabels: (chart) => {
+                const all = Chart.defaults.plugins.legend.labels.generateLabels(chart);
+                // A row for each of many would take the plot's place.
+                const room = all.length > 4 ? Math.max(0.28 * chart.width, 170) : 0.85 * chart.width;
+                const short = fitted(all.map((entry) => entry.text), room, chart.ctx);
+                return all.map((entry, i) => ({ ...entry, text: short[i] }));
+              },
+            },
           },
           tooltip: { callbacks: { title, label: tooltip } },
         },
@@ -141,7 +203,9 @@
   function draw(i, plot) {
     if (drawn[i]) drawn[i].destroy();
     const canvas = document.getElementById(`plot${i}`);
-    if (plot.horizontal) canvas.parentElement.style.height = `${7 + 1.6 * plot.x.labels.length}rem`;
+    const frame = canvas.parentElement;
+    const legendRows = frame.clientWidth < 600 && plot.series.length > 4 ? plot.series.length : 0;
+    frame.style.height = plot.horizontal ? `${7 + 1.6 * plot.x.labels.length}rem` : `${22 + 1.4 * legendRows}rem`;
     Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
     drawn[i] = new Chart(canvas, configuration(plot));
   }
@@ -149,7 +213,10 @@
   const chosen = plots.map((plot, i) => {
     if (!plot.choices) return plot;
     const choice = document.createElement("select");
-    plot.choices.forEach((entry) => choice.add(new Option(entry.name)));
+    const context = document.createElement("canvas").getContext("2d");
+    context.font = `16px ${getComputedStyle(document.body).fontFamily}`;
+    const names = fitted(plot.choices.map((entry) => entry.name), Math.min(0.75 * window.innerWidth, 900), context);
+    plot.choices.forEach((entry, k) => choice.add(new Option(names[k])));
     choice.addEventListener("change", () => {
       chosen[i] = plot.choices[choice.selectedIndex].plot;
       draw(i, chosen[i]);

@@ -107,6 +107,7 @@ std::string report_json(const RunReport& report) {
   json["interval"]["method"] = report.series ? kBlockMethod : kPairedMethod;
   json["interval"]["set"] = "test";
   if (report.held_back) json["interval"]["test_held_back"] = to_json(*report.held_back);
+  json["float_at_chance"] = report.float_at_chance;
   json["recovered"] = to_json(report.recovered);
   if (report.held_back) json["recovered_held_back"] = to_json(report.recovered_held_back);
   json["stop_reason"] = report.stop_reason;

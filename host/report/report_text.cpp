@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 
+#include "qnudge/core/printable.hpp"
 #include "qnudge/report/format.hpp"
 #include "qnudge/report/run_report.hpp"
 #include "qnudge/report/table.hpp"
@@ -30,7 +31,9 @@ std::string accuracy_table(const RunReport& report) {
   columns.insert(columns.end(), {{"candidates"}, {"seconds"}});
   TextTable table(columns);
   for (const ModelReport& model : report.models) {
-    std::vector<std::string> row = {model.name, percent_text(model.fitness.value), percent_text(model.gate.value),
+    const bool guesses = report.float_at_chance && &model == &first;
+    std::vector<std::string> row = {model.name + (guesses ? " (only guesses, see note)" : ""),
+                                    percent_text(model.fitness.value), percent_text(model.gate.value),
                                     percent_text(model.test.value)};
     if (model.held_back) row.push_back(percent_text(model.held_back->value));
     row.push_back(count_text(model.evaluations));
@@ -82,13 +85,30 @@ std::string interval_lines(const Comparison& comparison, const char* set) {
   return line("tuned - nearest", comparison.tuned_minus_nearest) + line("tuned - start", comparison.tuned_minus_start);
 }
 
-std::string recovered_line(const std::optional<RunReport::Recovered>& share, const char* set, const char* what) {
-  if (!share) {
-    return fmt::format("{:<16}nothing to recover: nearest rounding lost no {} on {}\n", "recovered", what, set);
+/// What became of the accuracy that nearest rounding lost on a set. Shares beyond 0 and 1 say nothing of use.
+std::string recovered_line(const RunReport& report, const std::optional<RunReport::Recovered>& share, bool held_back,
+                           const char* set) {
+  const char* what = report.series ? "F1" : "accuracy";
+  const auto line = [](const std::string& text) { return fmt::format("{:<16}{}\n", "recovered", text); };
+  if (report.float_at_chance) return line("not told: the float model itself only guesses");
+  if (!share) return line(fmt::format("nothing to recover: nearest rounding lost no {} on {}", what, set));
+  const auto score = [&](std::size_t model) {
+    const ModelReport& row = report.models[model];
+    return held_back ? row.held_back->value : row.test.value;
+  };
+  const double lost = score(0) - score(1);
+  const std::string loss = fmt::format("of the {} that nearest rounding lost on {}", what, set);
+  if (share->tuned < 0) {
+    return line(fmt::format("nothing {} ({:.2f} points): tuned is another {:.2f} points below", loss, 100 * lost,
+                            -100 * share->tuned * lost));
   }
-  const std::string by_start = fmt::format(", the start alone {:.1f} %", 100 * share->start);
-  return fmt::format("{:<16}{:.1f} % of the {} that nearest rounding lost on {}{}\n", "recovered", 100 * share->tuned,
-                     what, set, share->start != 0 ? by_start : "");
+  if (share->tuned > 1) {
+    return line(fmt::format("all {} ({:.2f} points), and {:.2f} points more than float", loss, 100 * lost,
+                            100 * (share->tuned - 1) * lost));
+  }
+  const bool tell_start = share->start > 0 && share->start <= 1;
+  const std::string by_start = tell_start ? fmt::format(", the start alone {:.1f} %", 100 * share->start) : "";
+  return line(fmt::format("{:.1f} % {}{}", 100 * share->tuned, loss, by_start));
 }
 
 std::string stop_text(const std::string& reason) {
@@ -110,12 +130,11 @@ std::string scored_text(const RunReport& report) {
 
 std::string report_text(const RunReport& report) {
   std::string text = title(report) + '\n' + (report.series ? series_table(report) : accuracy_table(report)) + '\n';
-  const char* what = report.series ? "F1" : "accuracy";
   text += interval_lines(report.test, report.leaky ? "test (LEAKY)" : "test");
-  text += recovered_line(report.recovered, report.leaky ? "test (LEAKY)" : "test", what);
+  text += recovered_line(report, report.recovered, false, report.leaky ? "test (LEAKY)" : "test");
   if (report.held_back) {
     text += interval_lines(*report.held_back, "test held back");
-    text += recovered_line(report.recovered_held_back, "test held back", what);
+    text += recovered_line(report, report.recovered_held_back, true, "test held back");
   }
   if (report.gate_used) {
     text += fmt::format("{:<16}{}\n", "gate",
@@ -133,7 +152,7 @@ std::string report_text(const RunReport& report) {
                         static_cast<double>(report.float_size_bytes) / static_cast<double>(report.size_bytes));
   }
   text += '\n';
-  for (const std::string& note : report.notes) text += fmt::format("{:<16}{}\n", "note", note);
+  for (const std::string& note : report.notes) text += fmt::format("{:<16}{}\n", "note", cleaned(note));
   return text;
 }
 

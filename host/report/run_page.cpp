@@ -29,6 +29,9 @@ void summary(const RunFiles& run, HtmlPage& page) {
                              run.config.seed, run.config.quant.grid.bits));
   page.paragraph(fmt::format("qnudge {}, backend {}, {}.", text("version"), text("backend"), text("device")));
   if (r.at("leaky").get<bool>()) page.warning(kLeakyNote);
+  if (r.value("float_at_chance", false)) {
+    page.warning("On test images the float model is right no more often than guessing: see the notes below.");
+  }
   const char* what = run.config.data.is_series() ? "F1 on test steps" : "accuracy on test images";
   page.paragraph(fmt::format("Tuned minus nearest rounding, {}: {} (paired).", what,
                              points_range(r.at("interval").at("tuned_minus_nearest"))));

@@ -47,13 +47,22 @@ Score accuracy(const Labels& labels, const Labels& predicted, const char* model,
   return score;
 }
 
+double nats(std::int64_t sum, std::int64_t n) {
+  return static_cast<double>(sum) / (static_cast<double>(kQ16One) * static_cast<double>(n));
+}
+
+Score float_score(const Labels& labels, const Reference::Set& set, const char* name) {
+  Score score = accuracy(labels, set.predicted, "float", name);
+  if (score.n > 0) score.cross_entropy = nats(set.cross_entropy, score.n);
+  return score;
+}
+
 Score integer_score(const Labels& labels, const Evaluation& evaluation, bool has_kl, const char* model,
                     const char* set) {
   Score score = accuracy(labels, evaluation.predicted, model, set);
   if (score.n > 0) {
-    const double per_image = 1.0 / (static_cast<double>(kQ16One) * static_cast<double>(score.n));
-    score.cross_entropy = static_cast<double>(evaluation.cross_entropy) * per_image;
-    if (has_kl) score.kl = static_cast<double>(evaluation.kl) * per_image;
+    score.cross_entropy = nats(evaluation.cross_entropy, score.n);
+    if (has_kl) score.kl = nats(evaluation.kl, score.n);
   }
   return score;
 }
@@ -67,9 +76,9 @@ class ClassRows {
   ModelReport float_model() const {
     ModelReport row;
     row.name = "float";
-    row.fitness = accuracy(result_.fitness_labels, result_.float_fitness.predicted, "float", "fitness");
-    row.gate = accuracy(result_.gate_labels, result_.float_gate.predicted, "float", "gate");
-    row.test = accuracy(result_.test_labels, result_.float_test.predicted, "float", "test");
+    row.fitness = float_score(result_.fitness_labels, result_.float_fitness, "fitness");
+    row.gate = float_score(result_.gate_labels, result_.float_gate, "gate");
+    row.test = float_score(result_.test_labels, result_.float_test, "test");
     row.held_back = held_back_score(result_.float_test.predicted);
     return row;
   }
@@ -156,8 +165,11 @@ RunReport make_run_report(const TuneResult& result, const ReportContext& context
 
   const ModelReport &reference = report.models[0], &nearest = report.models[1];
   const ModelReport &start = report.models[report.models.size() - 2], &tuned = report.models.back();
-  report.recovered = recovered_share(reference.test, nearest.test, start.test, tuned.test);
-  if (held_back) {
+  report.float_at_chance = result.float_at_chance;
+  if (!report.float_at_chance) {
+    report.recovered = recovered_share(reference.test, nearest.test, start.test, tuned.test);
+  }
+  if (held_back && !report.float_at_chance) {
     report.recovered_held_back =
         recovered_share(*reference.held_back, *nearest.held_back, *start.held_back, *tuned.held_back);
   }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "qnudge/core/printable.hpp"
 #include "qnudge/report/format.hpp"
 #include "qnudge/report/sweep_results.hpp"
 #include "qnudge/report/table.hpp"
@@ -167,7 +168,8 @@ std::string sweep_text(const SweepResults& sweep) {
       sweep.measure().metric, sweep.measure().samples,
       leaky ? " (LEAKY: protocol \"paper\" scored candidates on them)" : "", fixed_line(sweep), table.text());
   for (const SweepEntry& entry : sweep.entries) {
-    if (entry.status == SweepEntry::Status::failed) text += fmt::format("\nfailed  {}: {}", entry.name, entry.error);
+    if (entry.status == SweepEntry::Status::failed)
+      text += fmt::format("\nfailed  {}: {}", entry.name, cleaned(entry.error));
   }
   const std::size_t open = sweep.count(SweepEntry::Status::open);
   text +=

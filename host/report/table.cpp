@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "qnudge/core/error.hpp"
+#include "qnudge/core/printable.hpp"
 
 namespace qnudge {
 namespace {
@@ -18,6 +19,7 @@ std::size_t width_of(const std::string& text) {
 void TextTable::add(std::vector<std::string> cells) {
   require(!cells.empty() && cells.size() == columns_.size(), ErrorKind::internal,
           "table row with {} cells; the table has {} columns", cells.size(), columns_.size());
+  for (std::string& cell : cells) cell = cleaned(cell);
   rows_.push_back(std::move(cells));
 }
 

@@ -11,7 +11,7 @@ namespace qnudge {
 namespace {
 
 using nlohmann::json;
-constexpr std::string_view kMagic = "qnudge-checkpoint-2";
+constexpr std::string_view kMagic = "qnudge-checkpoint-3";
 
 template <class T>
 json to_binary(const std::vector<T>& values) {
@@ -96,13 +96,21 @@ json to_json(const Checkpoint& c) {
   }
   for (const auto& p : c.params) params.push_back(to_json(p));
   for (const auto& r : c.results) results.push_back(to_json(r));
-  return {{"model", c.identity.model},     {"data", c.identity.data},
-          {"config", c.identity.config},   {"reference", c.identity.reference},
-          {"order", std::move(order)},     {"position", c.position},
-          {"params", std::move(params)},   {"population", c.population ? to_json(*c.population) : json()},
-          {"results", std::move(results)}, {"history_bytes", c.history_bytes},
-          {"evaluations", c.evaluations},  {"candidate_images", c.candidate_images},
-          {"seconds", c.seconds},          {"search_seconds", c.search_seconds},
+  return {{"model", c.identity.model},
+          {"data", c.identity.data},
+          {"config", c.identity.config},
+          {"reference", c.identity.reference},
+          {"order", std::move(order)},
+          {"position", c.position},
+          {"params", std::move(params)},
+          {"population", c.population ? to_json(*c.population) : json()},
+          {"results", std::move(results)},
+          {"history_bytes", c.history.bytes},
+          {"history", c.history.fingerprint},
+          {"evaluations", c.evaluations},
+          {"candidate_images", c.candidate_images},
+          {"seconds", c.seconds},
+          {"search_seconds", c.search_seconds},
           {"stop_reason", c.stop_reason}};
 }
 
@@ -122,7 +130,8 @@ Checkpoint checkpoint_from(const json& j) {
   for (const json& p : j.at("params")) c.params.push_back(params_from(p));
   if (!j.at("population").is_null()) c.population = population_from(j.at("population"));
   for (const json& r : j.at("results")) c.results.push_back(result_from(r));
-  j.at("history_bytes").get_to(c.history_bytes);
+  j.at("history_bytes").get_to(c.history.bytes);
+  j.at("history").get_to(c.history.fingerprint);
   j.at("evaluations").get_to(c.evaluations);
   j.at("candidate_images").get_to(c.candidate_images);
   j.at("seconds").get_to(c.seconds);
@@ -132,6 +141,11 @@ Checkpoint checkpoint_from(const json& j) {
 }
 
 }  // namespace
+
+bool has_checkpoint(const std::filesystem::path& folder) {
+  std::error_code unknown;
+  return std::filesystem::exists(folder / "checkpoint.bin", unknown);
+}
 
 void save_checkpoint(const Checkpoint& checkpoint, const std::filesystem::path& path) {
   write_file_atomically(path, seal(kMagic, json::to_cbor(to_json(checkpoint))));

@@ -6,6 +6,7 @@
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/files.hpp"
 #include "qnudge/core/fixed_point.hpp"
+#include "qnudge/core/output_file.hpp"
 #include "qnudge/search/shared_work.hpp"
 #include "sample_reader.hpp"
 
@@ -29,8 +30,9 @@ Reference::Set float_set(const IntNetwork& network, const Dataset& dataset, cons
   for (std::int64_t i = 0; i < count; ++i) {
     const float* row = logits.data() + i * outputs;
     set.predicted.push_back(argmax(row, outputs));
-    set.correct +=
-        set.predicted.back() == dataset.labels()[static_cast<std::size_t>(indices[static_cast<std::size_t>(i)])];
+    const std::int32_t label = dataset.labels()[static_cast<std::size_t>(indices[static_cast<std::size_t>(i)])];
+    set.correct += set.predicted.back() == label;
+    set.cross_entropy += cross_entropy_q16(row, outputs, label);
     if (!keep_logits) continue;
     for (std::int64_t k = 0; k < outputs; ++k) set.logits.push_back(logit_to_q16(row[k]));
   }
@@ -139,28 +141,52 @@ Computed compute_reference(const Config& config, IntNetwork& network, const Grap
   return computed;
 }
 
-/// A stored reference, with its targets if it has some, that was computed from the same inputs, if there is one.
-std::optional<Computed> stored_reference(const std::filesystem::path& file, const std::string& inputs,
-                                         const IntNetwork& network) {
-  if (file.empty() || !std::filesystem::exists(file)) return std::nullopt;
+/// What lies in a run folder from before.
+struct Stored {
+  std::optional<Reference> reference;  ///< whole, and of the same inputs
+  std::shared_ptr<const TargetValues> targets;
+  bool complete = false;  ///< with its targets, if it has some
+  std::string unusable;   ///< why there is no `reference` although there is a file; empty where there is none
+};
+
+Stored load_stored(const std::filesystem::path& file, const std::string& inputs, const IntNetwork& network) {
+  Stored stored;
+  if (file.empty() || !std::filesystem::exists(file)) return stored;
   try {
-    Computed stored{load_reference(file), nullptr};
-    const Reference& reference = stored.reference;
+    Reference reference = load_reference(file);
     if (reference.inputs != inputs || reference.exponents.size() != network.nodes.size() ||
         reference.channel_means.size() != network.layers.size() ||
         (!reference.constant_layers.empty() &&
          static_cast<std::size_t>(reference.constant_layers.back()) >= network.layers.size())) {
-      return std::nullopt;
+      stored.unusable = fmt::format("{}: is of another model, other data or other settings", file.string());
+      return stored;
     }
-    const TargetTable& table = reference.targets;
+    stored.reference = std::move(reference);
+  } catch (const Error& error) {
+    stored.unusable = error.what();
+    return stored;
+  }
+  const TargetTable& table = stored.reference->targets;
+  try {
     if (!table.fingerprint.empty()) {
       stored.targets = std::make_shared<TargetValues>(file.parent_path() / kTargetsFile, network, table);
     }
-    return stored;
-  } catch (const Error&) {
-    return std::nullopt;  // cut or corrupted: it is computed afresh, and a checkpoint checks that it is the same
+    stored.complete = true;
+  } catch (const Error&) {  // missing or damaged: whoever computes them again must get what the reference names
   }
+  return stored;
 }
+
+/// A reference is never replaced by another one: targets that were lost must come out the same again.
+void require_given_reference(const Reference& given, const Reference& computed, const std::filesystem::path& file) {
+  const std::string targets = (file.parent_path() / kTargetsFile).string();
+  require(given.fingerprint() == computed.fingerprint(), ErrorKind::input,
+          "{}: is missing or damaged, and this machine computes other targets than those that go with {}; put back the "
+          "{} that was written with it, or delete {} to compute both afresh",
+          targets, file.string(), kTargetsFile, kReferenceFile);
+}
+
+}  // namespace
 
 void check_layer_names(const Config& config, const IntNetwork& network) {
   const auto check = [&](const std::string& name, std::string_view key) {
@@ -176,8 +202,6 @@ void check_layer_names(const Config& config, const IntNetwork& network) {
   for (const auto& [name, grid] : config.quant.layers) check(name, "quant.layers");
   for (const std::string& name : config.search.skip) check(name, "search.skip");
 }
-
-}  // namespace
 
 Grid to_grid(const GridConfig& config) {
   return {config.bits, config.scheme == "per_channel" ? GridScheme::per_channel : GridScheme::per_layer,
@@ -259,45 +283,53 @@ Prepared prepare_network(const Config& config, const Graph& graph, const Dataset
             graph.output_shape().c, graph.input_name, graph.input_shape().h, graph.input_shape().w,
             graph.input_shape().c);
   }
-  Prepared prepared{lower(graph, batch_norm_mode(config.quant)), {}, {}, {}};
+  Prepared prepared{.network = lower(graph, batch_norm_mode(config.quant))};
   if (config.quant.activations == "half") prepared.network.activations = Activations::half;
   check_layer_names(config, prepared.network);
   prepared.splits = make_splits(train, test, split_request(config));
   if (!reference_file.empty()) require_both_kinds(test, prepared.splits);
 
   const std::string inputs = reference_inputs(config, graph, train, test, prepared.splits);
-  const auto take = [&](Computed computed) {
-    prepared.reference = std::move(computed.reference);
-    prepared.targets = std::move(computed.targets);
+  const auto take = [&](Reference reference, std::shared_ptr<const TargetValues> targets) {
+    prepared.reference = std::move(reference);
+    prepared.targets = std::move(targets);
     set_exponents(prepared.network, prepared.reference.exponents);
     for (const int l : prepared.reference.constant_layers) prepared.network.layer(l).constant = true;
     return prepared;
   };
-  if (auto stored = stored_reference(reference_file, inputs, prepared.network)) return take(std::move(*stored));
+  Stored stored = load_stored(reference_file, inputs, prepared.network);
+  if (stored.complete) return take(std::move(*stored.reference), std::move(stored.targets));
+  if (!stored.unusable.empty()) prepared.note = stored.unusable + "; it was computed afresh";
   const bool with_targets = needs_targets(config.search);
-  const auto compute_into = [&](const std::filesystem::path& file) {
+  const auto compute_into = [&](const std::filesystem::path& file, const std::optional<Reference>& given) {
     Computed computed = compute_reference(config, prepared.network, graph, train, test, prepared.splits, float_pass,
                                           with_targets, shared);
     computed.reference.inputs = inputs;
+    if (given) require_given_reference(*given, computed.reference, file);
     if (file.empty()) return computed;
     if (with_targets) computed.targets->save(file.parent_path() / kTargetsFile);
     save_reference(computed.reference, file);
     return computed;
   };
-  if (shared == nullptr) return take(compute_into(reference_file));
+  if (shared == nullptr || stored.reference) {
+    Computed computed = compute_into(reference_file, stored.reference);
+    return take(std::move(computed.reference), std::move(computed.targets));
+  }
   const std::filesystem::path common = shared->folder / inputs;
   shared->references.get(inputs, [&] {
     create_output_folder(common);
-    if (!stored_reference(common / kReferenceFile, inputs, prepared.network)) compute_into(common / kReferenceFile);
+    remove_abandoned_output(common);
+    const Stored before = load_stored(common / kReferenceFile, inputs, prepared.network);
+    if (!before.complete) compute_into(common / kReferenceFile, before.reference);
     return true;
   });
   if (with_targets) link_file_atomically(common / kTargetsFile, reference_file.parent_path() / kTargetsFile);
   link_file_atomically(common / kReferenceFile, reference_file);
-  auto linked = stored_reference(reference_file, inputs, prepared.network);
-  require(linked.has_value(), ErrorKind::input,
+  Stored linked = load_stored(reference_file, inputs, prepared.network);
+  require(linked.complete, ErrorKind::input,
           "{}: is not what {} was when this run began; is another program at work there?", reference_file.string(),
           common.string());
-  return take(std::move(*linked));
+  return take(std::move(*linked.reference), std::move(linked.targets));
 }
 
 bool needs_targets(const SearchConfig& config) {

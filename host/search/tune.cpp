@@ -33,10 +33,7 @@ TuneResult tune(const TuneRequest& request, TuneObserver& observer) {
 }
 
 Sensitivity analyse_sensitivity(const TuneRequest& request, TuneObserver& observer) {
-  return stoppable(request, observer, [](TuneRun& run) {
-    run.prepare();
-    return run.analyse();
-  });
+  return stoppable(request, observer, [](TuneRun& run) { return run.analyse(); });
 }
 
 }  // namespace qnudge

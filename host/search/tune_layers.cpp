@@ -6,6 +6,7 @@
 #include "judgement.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/quant/residual.hpp"
+#include "qnudge/search/chance.hpp"
 #include "sensitivity.hpp"
 #include "timer.hpp"
 #include "tune_run.hpp"
@@ -172,7 +173,11 @@ bool TuneRun::stop_rule_met(int layer) {
   if (config().stop.rule == "none") return false;
   const Evaluation found = session_->evaluate(gate_);
   const double drop = drop_against(prepared_.reference.gate, found, gate_->count());
-  if (config().stop.rule == "recovered") return drop <= config().stop.tolerance;
+  if (config().stop.rule == "recovered") {
+    const bool nothing =
+        !is_series(gate_data()) && at_chance(prepared_.reference.gate.correct, gate_->count(), gate_data().classes());
+    return !nothing && drop <= config().stop.tolerance;  // what guesses is not to be recovered
+  }
   if (drop <= config().stop.tolerance) return false;
   const Layer& description = prepared_.network.layer(layer);
   state_.params[static_cast<std::size_t>(layer)] = rest_layer(prepared_.network, config().quant, description);
@@ -196,7 +201,7 @@ void TuneRun::record(const Sensitivity::Entry& entry, int position, const std::v
     state_.evaluations += config().search.offspring;
     state_.candidate_images += config().search.offspring * images_per_evaluation();
   }
-  state_.history_bytes = folder_.append_history(lines);
+  state_.history = folder_.append_history(lines);
 }
 
 }  // namespace qnudge

@@ -9,7 +9,10 @@
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/files.hpp"
 #include "qnudge/quant/onnx_export.hpp"
+#include "qnudge/search/chance.hpp"
+#include "sample_reader.hpp"
 #include "sensitivity.hpp"
+#include "shared_scales.hpp"
 
 namespace qnudge {
 namespace {
@@ -48,8 +51,7 @@ void TuneRun::note(const std::string& sentence) {
 
 void TuneRun::open_folder() {
   const bool has_checkpoint = std::filesystem::exists(folder_.checkpoint());
-  require(request_.resume || !has_checkpoint, ErrorKind::usage,
-          "{}: holds a run already; add --resume to go on with it, or choose another --out", request_.folder.string());
+  if (!request_.resume && has_checkpoint) RunFolder::refuse_second_run(request_.folder);
   resumed_ = request_.resume && has_checkpoint;
   if (resumed_) {
     state_ = load_checkpoint(folder_.checkpoint());
@@ -58,39 +60,60 @@ void TuneRun::open_folder() {
   }
 }
 
-void TuneRun::prepare() {
-  open_folder();
-  observer_.stage("reference");
-  prepared_ = prepare_network(config(), *request_.graph, *request_.train, *request_.test, request_.float_pass,
-                              folder_.file(kReferenceFile), request_.shared);
-  const Reference& reference = prepared_.reference;
-  const RunIdentity identity{request_.graph->fingerprint,
-                             Fingerprint().add(request_.train->fingerprint()).add(request_.test->fingerprint()).hex(),
-                             result_fingerprint(config()), reference.fingerprint()};
-  if (resumed_) require_same_run(state_.identity, identity, folder_.checkpoint());
-  state_.identity = identity;
-  write_file_atomically(folder_.file("config.resolved.json"), resolved_json(config()));
-  write_file_atomically(folder_.file("splits.json"), splits_json(prepared_.splits));
-
+void TuneRun::open_session() {
   IntNetwork& network = prepared_.network;
   const std::vector<LayerParams> nearest = nearest_params(network, config().quant);
   for (std::size_t l = 0; l < nearest.size(); ++l) network.layers[l].params = nearest[l];
   if (const auto reason = request_.backend->reject(network)) fail(ErrorKind::device, "{}", *reason);
   session_ = request_.backend->open(network);
+  const ImageSet calibration = make_image_set(network, *request_.train, prepared_.splits.calibration, nullptr);
+  for (const std::string& text : calibration_notes(network, calibration, is_series(*request_.train))) note(text);
+  calibration_ = session_->upload(calibration);
+}
 
+void TuneRun::prepare() {
+  open_folder();
+  RunIdentity identity{request_.graph->fingerprint,
+                       Fingerprint().add(request_.train->fingerprint()).add(request_.test->fingerprint()).hex(),
+                       result_fingerprint(config()), state_.identity.reference};
+  if (resumed_) require_same_run(state_.identity, identity, folder_.checkpoint());  // before reference.bin is replaced
+  observer_.stage("reference");
+  prepared_ = prepare_network(config(), *request_.graph, *request_.train, *request_.test, request_.float_pass,
+                              folder_.file(kReferenceFile), request_.shared);
+  if (!prepared_.note.empty()) note(prepared_.note);
+  open_session();
+  const Reference& reference = prepared_.reference;
+  identity.reference = reference.fingerprint();
+  if (resumed_) require_same_run(state_.identity, identity, folder_.checkpoint());
+  state_.identity = identity;
+  write_file_atomically(folder_.file("config.resolved.json"), resolved_json(config()));
+  write_file_atomically(folder_.file("splits.json"), splits_json(prepared_.splits));
+
+  const IntNetwork& network = prepared_.network;
   const Splits& splits = prepared_.splits;
-  {
-    const ImageSet calibration = make_image_set(network, *request_.train, splits.calibration, nullptr);
-    for (const std::string& text : calibration_notes(network, calibration, is_series(*request_.train))) note(text);
-    calibration_ = session_->upload(calibration);
-  }
   fitness_ = session_->upload(make_image_set(network, fitness_data(), splits.fitness, &reference.fitness));
   gate_ = session_->upload(make_image_set(network, gate_data(), splits.gate, &reference.gate));
   test_.emplace(network, *session_, *request_.test, splits.test);
   if (!splits.threshold.empty()) threshold_.emplace(network, *session_, *request_.test, splits.threshold);
-  folder_.open_history(state_.history_bytes);
+  folder_.open_history(state_.history);
+  check_reference();
   if (prepared_.targets) {
     fit_.emplace(config(), prepared_, *session_, calibration_, [this](const std::string& text) { note(text); });
+  }
+}
+
+void TuneRun::check_reference() {
+  const Reference& reference = prepared_.reference;
+  const std::int64_t classes = request_.test->classes();
+  const auto n = static_cast<std::int64_t>(prepared_.splits.test.size());
+  result_.float_at_chance = !is_series(*request_.test) && at_chance(reference.test.correct, n, classes);
+  if (result_.float_at_chance) note(chance_text(reference.test.correct, n, classes, "test images"));
+  constexpr std::int64_t kSamples = 64;
+  const Indices& calibration = prepared_.splits.calibration;
+  const std::int64_t count = std::min(kSamples, static_cast<std::int64_t>(calibration.size()));
+  for (const std::string& sentence :
+       lost_in_concat(prepared_.network, count, reader_of(*request_.train, calibration), request_.float_pass)) {
+    note(sentence);
   }
 }
 
@@ -227,8 +250,17 @@ void TuneRun::rank() {
 }
 
 Sensitivity TuneRun::analyse() {
+  const bool writes = !has_checkpoint(request_.folder);
+  observer_.stage("reference");
+  prepared_ = prepare_network(config(), *request_.graph, *request_.train, *request_.test, request_.float_pass,
+                              writes ? folder_.file(kReferenceFile) : std::filesystem::path());
+  open_session();
+  check_reference();
   observer_.stage("sensitivity");
   const Sensitivity order = measure_sensitivity(config(), prepared_.network, *session_, calibration_);
+  if (!writes) return order;
+  write_file_atomically(folder_.file("config.resolved.json"), resolved_json(config()));
+  write_file_atomically(folder_.file("splits.json"), splits_json(prepared_.splits));
   write_file_atomically(folder_.file("sensitivity.json"),
                         sensitivity_json(order, config().search.sensitivity_bits, rest_bits(config().quant)));
   return order;

@@ -26,7 +26,7 @@ class TuneRun {
   void search();         ///< all layers, with checkpoints
   TuneResult finish();   ///< gate, test, tuned.onnx
 
-  Sensitivity analyse();  ///< instead of the last four: only the ranking, no checkpoint
+  Sensitivity analyse();  ///< instead of all these: only the ranking, no checkpoint; a run in the folder stays as it is
 
   /// Throws Error(kind interrupted) that says what of the run is kept.
   [[noreturn]] void leave_interrupted() const;
@@ -39,6 +39,8 @@ class TuneRun {
   bool interrupted() const { return *request_.stop; }
 
   void open_folder();
+  void open_session();     ///< with the calibration images
+  void check_reference();  ///< notes what makes the float model or its scales useless
   bool wants_bias() const;
   StartPoint make_start();        ///< nearest, bias, start
   std::string start_key() const;  ///< fingerprint of all that decides it

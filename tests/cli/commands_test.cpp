@@ -2,11 +2,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -48,7 +51,35 @@ TEST(Tune, WritesTheRunFolderAndShowsTheTable) {
   }
   const json report = json::parse(contents(disk / "run" / "report.json"));
   EXPECT_EQ(report["results"]["float"]["test"]["value"], 1.0) << "the labels are the float model's";
+  const json evaluated = json_of(run({"eval", disk.config(), "--float", "--json", "-q"}));
+  EXPECT_EQ(report["results"]["float"]["test"]["cross_entropy"],
+            evaluated["results"]["float"]["test"]["cross_entropy"]);
   EXPECT_EQ(report["results"]["tuned"]["test"]["n"], 60);
+}
+
+/// Every file of a folder with its bytes and the time it was written.
+std::map<std::string, std::pair<std::string, std::filesystem::file_time_type>> everything_in(
+    const std::filesystem::path& folder) {
+  std::map<std::string, std::pair<std::string, std::filesystem::file_time_type>> all;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    all[entry.path().filename()] = {contents(entry.path()), entry.last_write_time()};
+  }
+  return all;
+}
+
+TEST(Sensitivity, WorksBesideARunAndLeavesItAsItIs) {
+  const DiskProblem disk;
+  ASSERT_EQ(run({"tune", disk.config(), "--quiet"}).code, 0);
+  const auto before = everything_in(disk / "run");
+  const Said same = run({"sensitivity", disk.config(), "--json", "--quiet"});
+  EXPECT_EQ(same.code, 0) << same.err;
+  EXPECT_EQ(same.out, contents(disk / "run" / "sensitivity.json")) << "the run's own ranking";
+  const Said other = run({"sensitivity", disk.config(), "--set", "search.sensitivity_bits=3"});
+  EXPECT_EQ(other.code, 0) << other.err;
+  EXPECT_THAT(other.out, HasSubstr("One layer alone at 3 bits"));
+  EXPECT_THAT(other.out, HasSubstr("not written: " + disk.path("run") + " holds a run, which stays as it is"));
+  EXPECT_TRUE(everything_in(disk / "run") == before);
+  EXPECT_EQ(run({"tune", disk.config(), "--quiet", "--resume"}).code, 0);
 }
 
 TEST(Tune, RefusesToOverwriteARunAndResumesIt) {
@@ -57,11 +88,79 @@ TEST(Tune, RefusesToOverwriteARunAndResumesIt) {
   const std::string tuned = contents(disk / "run" / "tuned.onnx");
   const Said again = run({"tune", disk.config()});
   EXPECT_EQ(again.code, 2);
-  EXPECT_THAT(again.err, HasSubstr("--resume"));
+  EXPECT_THAT(again.err, HasSubstr("with --resume to go on"));
+  EXPECT_THAT(again.err, HasSubstr("with --out " + disk.path("run_2") + " for a new one"));
   EXPECT_EQ(run({"tune", disk.config(), "--resume"}).code, 0);
   EXPECT_EQ(contents(disk / "run" / "tuned.onnx"), tuned);
   const Said other = run({"tune", disk.config(), "--resume", "--set", "seed=2"});
   EXPECT_EQ(other.code, 2);
+}
+
+TEST(Tune, ARespelledPathIsTheSameRun) {
+  const DiskProblem disk;
+  ASSERT_EQ(run({"tune", disk.config(), "--quiet"}).code, 0);
+  const std::string tuned = contents(disk / "run" / "tuned.onnx");
+  std::filesystem::create_directory(disk / "moved");
+  for (const char* name : {"small.onnx", "train-images", "test-labels"})
+    std::filesystem::rename(disk / name, disk / "moved" / name);
+  const std::vector<std::string> moved = {"tune",
+                                          disk.config(),
+                                          "--resume",
+                                          "--quiet",
+                                          "--set",
+                                          "model=" + disk.path("moved/small.onnx"),
+                                          "data.train_images=" + disk.path("moved/../moved/train-images"),
+                                          "data.test_labels=" + disk.path("moved/test-labels")};
+  const Said again = run(moved);
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_EQ(contents(disk / "run" / "tuned.onnx"), tuned);
+  std::string images = contents(disk / "moved/train-images");
+  images.back() = static_cast<char>(images.back() ^ 1);
+  std::ofstream(disk.path("moved/train-images"), std::ios::binary) << images;
+  EXPECT_THAT(run(moved).err, HasSubstr("was written for another dataset"));
+}
+
+TEST(Eval, WritesWhereUnixUsersExpectIt) {
+  const DiskProblem disk;
+  const std::vector<std::string> eval = {"eval", disk.config(), "--float", "-q", "--limit", "5"};
+  const auto with = [&](const std::string& option, const std::string& file) {
+    std::vector<std::string> command = eval;
+    command.insert(command.end(), {option, file});
+    return run(command);
+  };
+  ASSERT_EQ(with("--predictions", disk.path("file")).code, 0);
+  const std::string expected = contents(disk / "file");
+  ASSERT_EQ(::mkfifo(disk.path("pipe").c_str(), 0600), 0);
+  std::string received;
+  std::thread reader([&] { received = contents(disk / "pipe"); });
+  EXPECT_EQ(with("--predictions", disk.path("pipe")).code, 0);
+  reader.join();
+  EXPECT_EQ(received, expected);
+  EXPECT_TRUE(std::filesystem::is_fifo(disk / "pipe"));
+  std::ofstream(disk.path("target")) << "old";
+  std::filesystem::create_symlink("target", disk / "link");
+  EXPECT_EQ(with("--predictions", disk.path("link")).code, 0);
+  EXPECT_EQ(contents(disk / "target"), expected);
+  EXPECT_TRUE(std::filesystem::is_symlink(disk / "link"));
+  EXPECT_EQ(with("--predictions", "/dev/null").code, 0);
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/null"));
+  EXPECT_EQ(with("--predictions", disk.path("")).code, 2);
+}
+
+TEST(Eval, StdoutHoldsAFileThatTakesItAndNothingElse) {
+  const DiskProblem disk;
+  const std::string command =
+      std::string(QNUDGE_BINARY) + " eval " + disk.config() + " --float -q --limit 5 --predictions ";
+  ASSERT_EQ(std::system((command + disk.path("file") + " > /dev/null").c_str()), 0);
+  const std::string expected = contents(disk / "file");
+  for (const char* name : {"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}) {
+    const std::string streams = " > " + disk.path("out") + " 2> " + disk.path("err");
+    ASSERT_EQ(std::system((command + name + streams).c_str()), 0);
+    EXPECT_EQ(contents(disk / "out"), expected) << name;
+    EXPECT_THAT(contents(disk / "err"), HasSubstr("top-1")) << "the table";
+    ASSERT_EQ(std::system((command + name + " 2> /dev/null | cat > " + disk.path("piped")).c_str()), 0);
+    EXPECT_EQ(contents(disk / "piped"), expected) << name;
+  }
 }
 
 TEST(Tune, JsonOnStdoutIsTheReport) {

@@ -96,7 +96,7 @@ TEST_F(ImageFolderCommand, SaysWhatItDecodesAndWhatIsWrong) {
   }
   const Said image = run({"eval", config(0, 64), "--float"});
   EXPECT_EQ(image.code, 3);
-  EXPECT_THAT(image.err, HasSubstr("a.jpg: is neither a JPEG nor a PNG file"));
+  EXPECT_THAT(image.err, HasSubstr("a.jpg: is no image of a kind that is read"));
 }
 
 /// Published for these images; a difference would be a difference in decoding, preprocessing or arithmetic.

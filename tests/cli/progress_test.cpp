@@ -57,6 +57,7 @@ class PlainProgress : public testing::Test {
   Progress::Options options(bool show = true) {
     return {.fitness = FitnessKind::top1,
             .images = 100,
+            .offspring = 4,
             .by_channel = by_channel_,
             .leaky = leaky_,
             .show = show,
@@ -106,6 +107,40 @@ TEST_F(PlainProgress, SquaredErrorsAreShownByTheirChange) {
   EXPECT_THAT(err_.str(), HasSubstr("layer 1/2 conv1: objective +20.00 %, "));
 }
 
+TEST_F(PlainProgress, CandidatesAreCountedWhereNoImagesAre) {
+  Terminal terminal(out_, err_);
+  Progress::Options by_gram = options();
+  by_gram.by_channel = true;
+  by_gram.offspring = 8;
+  Progress progress(terminal, by_gram);
+  Mailbox mailbox;
+  mailbox.best = -50;
+  progress.layer_started(0, 1, "fc", 10, mailbox);
+  mailbox.generation = 10;
+  progress.layer_finished(0, 1, "fc", -50, -40);
+  EXPECT_THAT(err_.str(), HasSubstr(" candidates/s, "));
+  EXPECT_THAT(err_.str(), Not(HasSubstr("-/s")));
+  EXPECT_THAT(err_.str(), Not(HasSubstr("candidate-images")));
+  EXPECT_THAT(err_.str(), Not(HasSubstr(" 0 candidates")));
+}
+
+TEST(FittingLine, KeepsWhatMovesAtAnyWidth) {
+  const std::vector<StatusPart> parts = {{"layer 12/104", 0},
+                                         {"[####------]", 5},
+                                         {"gen 100/4000", 0},
+                                         {"71.25 % (leaky)", 3},
+                                         {"1.23 M/s", 2},
+                                         {"ETA 12 min 30 s", 1},
+                                         {"layer3.0.downsample.conv", 4}};
+  EXPECT_EQ(fitting_line(parts, 200),
+            "layer 12/104  [####------]  gen 100/4000  71.25 % (leaky)  1.23 M/s  ETA 12 min 30 s  "
+            "layer3.0.downsample.conv");
+  EXPECT_EQ(fitting_line(parts, 79), "layer 12/104  gen 100/4000  71.25 % (leaky)  1.23 M/s  ETA 12 min 30 s");
+  EXPECT_EQ(fitting_line(parts, 45), "layer 12/104  gen 100/4000  ETA 12 min 30 s");
+  EXPECT_EQ(fitting_line(parts, 39), "layer 12/104  gen 100/4000");
+  EXPECT_EQ(fitting_line({{"\u4e2d\u6587", 0}, {"x", 1}}, 5), "\u4e2d\u6587  x") << "columns, not bytes";
+}
+
 TEST_F(PlainProgress, CanBeSilent) {
   play(false);
   EXPECT_THAT(err_.str(), Not(HasSubstr("layer")));
@@ -126,6 +161,12 @@ TEST(Terminal, LogLinesFollowTheVerbosity) {
   }
   spdlog::error("nobody listens any more");
   EXPECT_EQ(err.str(), "error: broken\ndebug: detail\nwarning: careful\n");
+}
+
+TEST(Terminal, NamesCannotMoveTheCursor) {
+  std::ostringstream out, err;
+  Terminal(out, err).line("a/z\033[31m\nx.png: is \u202egnp\u2028.");
+  EXPECT_EQ(err.str(), "a/z?[31m?x.png: is ?gnp?.\n");
 }
 
 TEST(Terminal, StatusNeedsATerminal) {

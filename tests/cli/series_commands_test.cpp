@@ -95,6 +95,15 @@ TEST(SeriesCommands, TuneReportsF1AndStoresTheScaling) {
   EXPECT_EQ(contents(disk.path("run/tuned.onnx")), tuned);
 }
 
+TEST(SeriesCommands, ATestFileThatLacksASensorIsBlamedForIt) {
+  const SeriesDisk disk;
+  disk.write_series("test", test::wave_series(240, 4, true, 3));
+  const Said said = run({"eval", disk.config(), "--float", "-q"});
+  EXPECT_EQ(said.code, 3);
+  EXPECT_THAT(said.err, HasSubstr("test.csv: has 4 sensors, the training series 5; "));
+  EXPECT_THAT(said.err, HasSubstr(" missing"));
+}
+
 TEST(SeriesCommands, EvalOfTheTunedModelGivesTheReportsNumbers) {
   const SeriesDisk disk;
   ASSERT_EQ(run({"tune", disk.config(), "-q"}).code, 0);

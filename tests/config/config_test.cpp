@@ -96,15 +96,13 @@ TEST(Config, FingerprintFollowsResultsOnly) {
   const std::string base = result_fingerprint(minimal_config());
   EXPECT_EQ(base.size(), 32u);
   for (const char* same : {"out=elsewhere", "backend=reference", "threads=7", "search.chunk=5", "device.streams=9",
-                           "checkpoint_generations=9", "stop.seconds=30", "recipe=best", "seed=1", "data.classes=10"}) {
+                           "checkpoint_generations=9", "stop.seconds=30", "recipe=best", "seed=1", "data.classes=10",
+                           "model=n.onnx", "data.train_images=[\"a.bin\",\"c\"]", "data.test_images=d"}) {
     EXPECT_EQ(result_fingerprint(minimal_config("", {same})), base) << same;
   }
-  for (const char* other : {"model=n.onnx",
-                            "input_height=3",
+  for (const char* other : {"input_height=3",
                             "input_width=3",
                             "data.format=cifar100",
-                            "data.train_images=[\"a.bin\",\"c\"]",
-                            "data.test_images=d",
                             "data.classes=11",
                             "data.mean=[0.5,0.5,0.6]",
                             "data.std=[0.25,0.25,0.26]",
@@ -144,6 +142,40 @@ TEST(Config, FingerprintFollowsResultsOnly) {
   }
 }
 
+/// The message for a run folder named by --out.
+std::string out_refusal(const std::string& out) {
+  try {
+    parse_config(resolved_json(minimal_config()), "run.json", {}, out);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::usage);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Config, OutFromTheCommandLineIsReadAsTheKeyIs) {
+  ::setenv("QNUDGE_TEST_FOLDER", "some/where", 1);
+  ::unsetenv("QNUDGE_NO_SUCH");
+  const std::string config = resolved_json(minimal_config());
+  EXPECT_EQ(parse_config(config, "run.json", {}, "${QNUDGE_TEST_FOLDER}/x").out, "some/where/x");
+  EXPECT_EQ(parse_config(config, "run.json", {"out=a"}, "b").out, "b");
+  EXPECT_EQ(parse_config(config, "run.json", {"out=a"}).out, "a");
+  EXPECT_THAT(out_refusal("v/${QNUDGE_NO_SUCH}"),
+              StartsWith("--out: the environment variable QNUDGE_NO_SUCH is not set"));
+  EXPECT_THAT(out_refusal("v/a${b"), StartsWith("--out: needs a path where ${ is followed by"));
+  EXPECT_THAT(out_refusal("a\tb"), StartsWith("--out: needs text without control characters"));
+  EXPECT_THAT(out_refusal("a\xff"), StartsWith("--out: needs valid UTF-8"));
+}
+
+TEST(Config, ARunFolderHasANameThatTheResolvedConfigGivesBack) {
+  Config config = minimal_config();
+  check_run_folder_name(config);
+  for (const char* bad : {"runs/a\tb", "runs/\xff", "runs/${HOME}", "runs/a${"}) {
+    config.out = bad;
+    EXPECT_THROW(check_run_folder_name(config), Error) << bad;
+  }
+}
+
 TEST(Config, FingerprintFollowsTheActivations) {
   EXPECT_NE(result_fingerprint(minimal_config("", {"recipe=paper", "quant.activations=half"})),
             result_fingerprint(minimal_config("", {"recipe=paper"})));
@@ -157,7 +189,7 @@ TEST(Config, FingerprintFollowsThePreprocessingButNotItsCache) {
   EXPECT_EQ(of({"data.cache=elsewhere"}), of({}));
   EXPECT_NE(of({"data.resize=256"}), of({}));
   EXPECT_NE(of({"data.crop=223"}), of({}));
-  EXPECT_NE(of({"data.test_labels=l"}), of({}));
+  EXPECT_EQ(of({"data.test_labels=l"}), of({})) << "what is in a file counts, and that has a fingerprint of its own";
 }
 
 TEST(Config, RecipesGiveDefaultsThatEveryKeyOverrides) {

@@ -26,16 +26,18 @@ class Sweep : public ::testing::Test {
   void write(const std::string& name, const std::string& text) const { std::ofstream(folder_ / name) << text; }
   std::string base() const { return "\"base\": \"" + (folder_ / "run.json").string() + "\""; }
 
-  SweepFile read(const std::string& members, const std::vector<std::string>& overrides = {}) const {
+  SweepFile read(const std::string& members, const std::vector<std::string>& overrides = {},
+                 const std::string& out = {}) const {
     write("sweep.json", fmt::format("{{{}}}", members));
-    return read_sweep(folder_ / "sweep.json", overrides);
+    return read_sweep(folder_ / "sweep.json", overrides, out);
   }
   std::vector<SweepRun> runs(const std::string& members) const { return sweep_runs(read(members)); }
 
   /// The sentence that refuses it.
-  std::string said(const std::string& members, const std::vector<std::string>& overrides = {}) const {
+  std::string said(const std::string& members, const std::vector<std::string>& overrides = {},
+                   const std::string& out = {}) const {
     try {
-      sweep_runs(read(members, overrides));
+      sweep_runs(read(members, overrides, out));
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::usage) << error.what();
       return error.what();
@@ -91,6 +93,9 @@ TEST_F(Sweep, AnInlineBaseServesAsWell) {
   const auto all = runs("\"base\": " + minimal() + R"(, "axes": {"seed": [1, 2]})");
   EXPECT_EQ(all.size(), 2u);
   EXPECT_EQ(read("\"base\": " + minimal() + R"(, "axes": {"seed": [1]})").out, "runs/sweep");
+  EXPECT_EQ(read("\"base\": " + minimal() + R"(, "axes": {"seed": [1]}, "out": "here")", {}, "there").out, "there");
+  EXPECT_THAT(said("\"base\": " + minimal() + R"(, "axes": {"seed": [1]})", {}, "a\tb"),
+              HasSubstr("--out: needs text"));
 }
 
 TEST_F(Sweep, OverridesGoIntoTheBase) {

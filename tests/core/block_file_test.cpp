@@ -11,6 +11,7 @@
 
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/files.hpp"
+#include "support/file_size_limit.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace qnudge {
@@ -45,7 +46,7 @@ TEST(BlockFile, HasItsNameOnlyOnceItIsComplete) {
   EXPECT_FALSE(fs::exists(path));
   file.commit();
   EXPECT_EQ(read_file(path), (Bytes{1, 2, 0, 0, 0, 0, 7, 8}));
-  EXPECT_FALSE(fs::exists(path.string() + ".tmp"));
+  EXPECT_EQ(std::distance(fs::directory_iterator(path.parent_path()), fs::directory_iterator()), 2);  // and the lock
 
   const BlockReader reader(path);
   EXPECT_EQ(reader.size(), 8u);
@@ -81,13 +82,28 @@ TEST(BlockFile, SaysWhyItCannot) {
   EXPECT_THAT(refusal(ErrorKind::input, [&] { BlockReader(folder / "missing"); }), HasSubstr("cannot be read"));
   EXPECT_THAT(refusal(ErrorKind::input, [&] { BlockReader(folder / ""); }), HasSubstr("is not a regular file"));
   EXPECT_THAT(refusal(ErrorKind::usage, [&] { BlockWriter(folder / "missing/x"); }), HasSubstr("cannot be written"));
-  fs::create_symlink("/dev/full", folder / "full.tmp");
+  const test::FileSizeLimit full(4096);
   EXPECT_THAT(refusal(ErrorKind::usage,
                       [&] {
                         BlockWriter file(folder / "full");
-                        file.write(0, Bytes(10));
+                        file.write(0, Bytes(10000));
                       }),
-              HasSubstr("full: cannot be written"));
+              HasSubstr("full: cannot be written: File too large"));
+}
+
+TEST(BlockFile, PlantedLinksAreNotWrittenThrough) {
+  const test::TemporaryFolder folder;
+  std::ofstream(folder / "victim") << "precious";
+  fs::create_symlink("victim", folder / "blocks.tmp");
+  {
+    BlockWriter file(folder / "blocks");
+    file.write(0, Bytes{1});
+    file.commit();
+  }
+  EXPECT_EQ(test::contents(folder / "victim"), "precious");
+  fs::create_symlink("victim", folder / "other.lock");
+  EXPECT_THAT(refusal(ErrorKind::usage, [&] { BlockWriter(folder / "other"); }), HasSubstr("other: cannot be written"));
+  EXPECT_EQ(test::contents(folder / "victim"), "precious");
 }
 
 }  // namespace

@@ -3,15 +3,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <fstream>
 #include <numeric>
 
 #include "qnudge/core/error.hpp"
+#include "support/file_size_limit.hpp"
 
 namespace qnudge {
 namespace {
@@ -49,24 +48,6 @@ std::string refusal(ErrorKind kind, const Call& call) {
   return "";
 }
 
-/// A disk that is full after `bytes`: larger writes fail instead of killing the process. Works for root too.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit = {bytes, before_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  rlimit before_{};
-  void (*handler_)(int);
-};
-
 TEST_F(Files, ReadGivesBackWhatWasWritten) {
   Bytes bytes(100000);
   std::iota(bytes.begin(), bytes.end(), std::uint8_t{0});
@@ -84,7 +65,7 @@ TEST_F(Files, OldContentSurvivesAFullDisk) {
   write_file_atomically(path, std::string_view("old"));
   std::string message;
   {
-    const FileSizeLimit full(4096);
+    const test::FileSizeLimit full(4096);
     message = refusal(ErrorKind::usage, [&] { write_file_atomically(path, Bytes(100000, 7)); });
   }
   EXPECT_THAT(message, StartsWith(path.string() + ": cannot be written: "));
@@ -123,6 +104,26 @@ TEST_F(Files, OutputFolderIsMadeWithItsParents) {
   write_file_atomically(folder_ / "file", std::string_view("x"));
   for (const fs::path& bad : {folder_ / "file", folder_ / "file" / "below", fs::path("/proc/nowhere")}) {
     EXPECT_THAT(refusal(ErrorKind::usage, [&] { create_output_folder(bad); }), StartsWith(bad.string() + ": ")) << bad;
+  }
+}
+
+TEST_F(Files, AnOutputFolderIsCheckedWithoutMakingIt) {
+  check_output_folder(folder_ / "a" / "b");
+  check_output_folder("surely/not/here");
+  write_file_atomically(folder_ / "file", std::string_view("x"));
+  EXPECT_EQ(entries(), 1u);
+  for (const fs::path& bad : {folder_ / "file", folder_ / "file" / "below"}) {
+    EXPECT_THAT(refusal(ErrorKind::usage, [&] { check_output_folder(bad); }), HasSubstr("file is no folder"));
+  }
+}
+
+TEST_F(Files, WithoutPermissionTheReasonIsPermission) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root may do anything";
+  fs::create_directory(folder_ / "sealed");
+  fs::permissions(folder_ / "sealed", fs::perms(0555));
+  for (const auto& call : {create_output_folder, check_output_folder}) {
+    EXPECT_THAT(refusal(ErrorKind::usage, [&] { call(folder_ / "sealed"); }), HasSubstr("Permission denied"));
+    EXPECT_THAT(refusal(ErrorKind::usage, [&] { call(folder_ / "sealed" / "x"); }), HasSubstr("Permission denied"));
   }
 }
 

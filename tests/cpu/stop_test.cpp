@@ -10,6 +10,7 @@
 #include "qnudge/core/stop.hpp"
 #include "qnudge/cpu/float_executor.hpp"
 #include "qnudge/cpu/host_backend.hpp"
+#include "support/primitives.hpp"
 #include "support/random_network.hpp"
 
 namespace qnudge {
@@ -46,33 +47,30 @@ Graph wide_graph() {
   Graph graph;
   graph.input_name = "in";
   graph.output_name = "out";
-  const auto add = [&](Op op, Shape shape) -> Node& {
-    Node node;
-    node.op = op;
-    node.name = std::string(to_string(op)) + std::to_string(graph.nodes.size());
+  const auto add = [&](FloatPrimitive what, Shape shape) {
+    Node node{.what = std::move(what), .name = "", .inputs = {}, .shape = shape};
+    node.name = std::string(kind_of(node)) + std::to_string(graph.nodes.size());
     if (!graph.nodes.empty()) node.inputs = {static_cast<int>(graph.nodes.size()) - 1};
-    node.shape = shape;
-    graph.nodes.push_back(node);
-    return graph.nodes.back();
+    graph.nodes.push_back(std::move(node));
   };
-  const auto weights = [](Node& node) {
-    node.weights.assign(static_cast<std::size_t>(node.filter.size()), 0.01f);
-    for (std::size_t i = 0; i < node.weights.size(); i += 3) node.weights[i] = -0.02f;
-    node.bias.assign(static_cast<std::size_t>(node.filter.k), 0.1f);
+  const auto layer = [](FilterShape filter) {
+    FloatLayer made{.filter = filter};
+    made.weights.assign(static_cast<std::size_t>(filter.size()), 0.01f);
+    for (std::size_t i = 0; i < made.weights.size(); i += 3) made.weights[i] = -0.02f;
+    made.bias.assign(static_cast<std::size_t>(filter.k), 0.1f);
+    return made;
   };
-  add(Op::input, {32, 32, 1});
-  for (std::int64_t c = 1, layer = 0; layer < 3; ++layer, c = 64) {
-    Node& conv = add(Op::conv, {32, 32, 64});
-    conv.filter = {64, 3, 3, c};
+  add(FloatInput{}, {32, 32, 1});
+  for (std::int64_t c = 1, i = 0; i < 3; ++i, c = 64) {
+    FloatLayer conv = layer({64, 3, 3, c});
     conv.conv.window = {.r = 3, .s = 3, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1};
-    weights(conv);
-    add(Op::relu, {32, 32, 64});
+    add(std::move(conv), {32, 32, 64});
+    add(test::relu_table(), {32, 32, 64});
   }
-  Node& pool = add(Op::average_pool, {1, 1, 64});
-  pool.pool = {.r = 32, .s = 32};
-  Node& gemm = add(Op::gemm, {1, 1, 5});
-  gemm.filter = {5, 1, 1, 64};
-  weights(gemm);
+  add(FloatWindow{WindowKind::average, {.r = 32, .s = 32}}, {1, 1, 64});
+  FloatLayer gemm = layer({5, 1, 1, 64});
+  gemm.gemm = true;
+  add(std::move(gemm), {1, 1, 5});
   graph.output = static_cast<int>(graph.nodes.size()) - 1;
   return graph;
 }

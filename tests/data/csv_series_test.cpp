@@ -57,7 +57,101 @@ TEST_F(CsvSeries, ReadsEveryVariantOfThePublishedFiles) {
   expect_swat(
       read("\"Timestamp\",\"FIT101\",\"LIT101\",\"Normal/Attack\"\n"
            "1,\"2,5\",\"522,75\",0\n2,\"-0,001\",1000,1\n3,3,4,1.0\n"));
-  expect_swat(read("Timestamp\tFIT101\tLIT101\tNormal/Attack\n1\t2.5\t522,75\t0\n2\t-0.001\t1000\t1\n3\t3\t4\t1\n"));
+  expect_swat(read("Timestamp\tFIT101\tLIT101\tNormal/Attack\n1\t2,5\t522,75\t0\n2\t-0,001\t1000\t1,0\n3\t3\t4\t1\n"));
+}
+
+/// Rows of the columns A and B.
+std::string rows_of(std::initializer_list<const char*> rows, char delimiter = ',') {
+  std::string text = fmt::format("Timestamp{0}A{0}B{0}Normal/Attack\n", delimiter);
+  int second = 0;
+  for (const char* row : rows) text += fmt::format("{1}{0}{2}{0}0\n", delimiter, ++second, row);
+  return text;
+}
+
+TEST_F(CsvSeries, ThousandsAndDecimalsAreToldApart) {
+  EXPECT_THAT(read(rows_of({"999,\"1,000\"", "\"1,001\",\"2,500\""})).values, ElementsAre(999, 1000, 1001, 2500))
+      << "999 beside 1,001 in one column";
+  EXPECT_THAT(read(rows_of({"\"1,000\",7", "\"12,345.5\",\"-2,000\""})).values, ElementsAre(1000, 7, 12345.5, -2000));
+  EXPECT_THAT(read(rows_of({"\"1,000\",7", "\"1,234,567\",8"})).values, ElementsAre(1000, 7, 1234567, 8));
+  EXPECT_THAT(read(rows_of({"\"1,000\",0.5", "\"+3,001\",8.125"})).values, ElementsAre(1000, 0.5, 3001, 8.125));
+  EXPECT_THAT(read(rows_of({"\"1,000\",\"0,125\"", "2,\"3,001\""})).values, ElementsAre(1, 0.125, 2, 3.001));
+  EXPECT_THAT(read(rows_of({"\"1,000\",\"1.234.567,5\"", "2,\"3.001\""})).values, ElementsAre(1, 1234567.5, 2, 3001));
+  EXPECT_THAT(read(rows_of({"1,000;7,125", "-2,500;8,250"}, ';')).values, ElementsAre(1, 7.125, -2.5, 8.25));
+  EXPECT_THAT(read(rows_of({"1.000;7.125", "2.500;8.250"}, ';')).values, ElementsAre(1, 7.125, 2.5, 8.25));
+  EXPECT_THAT(read(rows_of({"1.000;7,1", "2.500;8,2"}, ';')).values, ElementsAre(1000, 7.1, 2500, 8.2));
+  for (const char* row : {"\"1,000\",\"2,000\"", "\"1,000\",0", "\"1,000\",7", "\"1,000\",1500"}) {
+    EXPECT_THAT(refusal(rows_of({"0,0", row})),
+                AllOf(HasSubstr(".csv:3: the value of 'A' is '1,000', which may be 1 or 1000")))
+        << row;
+  }
+  EXPECT_THAT(refusal(rows_of({"999;1", "1,000;1"}, ';')), HasSubstr("which may be 1 or 1000"));
+  EXPECT_THAT(refusal(rows_of({"\"2,5\",1", "2.5,1"})),
+              AllOf(HasSubstr(".csv:3: the value of 'A' is '2.5', with a decimal point, but '2,5' in"),
+                    HasSubstr(".csv:2 has a decimal comma")));
+  for (const char* number : {"1,0000,000.5", "1,00.5", ",5", "1.2,3.4", "01,000.5", "1,000e3"}) {
+    const std::string said = refusal(rows_of({"1.5,1", fmt::format("\"{}\",1", number).c_str()}));
+    EXPECT_THAT(said, HasSubstr(".csv:3: the value of 'A'")) << number;
+  }
+}
+
+TEST_F(CsvSeries, DaysThatDoNotExistAreRefused) {
+  for (const char* date : {"31/02/2015", "30/02/2016", "29/02/2015", "31/04/2015", "2015-02-31", "2015-06-31",
+                           "31.11.2015", "29/02/1900", "00/01/2015", "2015-00-10"}) {
+    EXPECT_THAT(refusal(fmt::format("Timestamp,A,Normal/Attack\n{} 10:00:00,1,0\n", date)), HasSubstr("time stamp"))
+        << date;
+  }
+  EXPECT_EQ(refusal("Timestamp,A,Normal/Attack\n29/02/2000,1,0\n1/3/2000,1,0\n"), "");
+}
+
+TEST_F(CsvSeries, TheOrderOfDayAndMonthIsToldFromTheFile) {
+  const auto days = [](std::initializer_list<const char*> dates) {
+    std::string text = "Timestamp,A,Normal/Attack\n";
+    for (const char* date : dates) text += fmt::format("{} 10:00:00,1,0\n", date);
+    return text;
+  };
+  // A month in steps of a day, with one of the 3rd to the 9th of April left out.
+  EXPECT_THAT(read(days({"3/30/2015", "3/31/2015", "4/1/2015", "4/2/2015", "4/10/2015"})).gaps, ElementsAre(4));
+  EXPECT_THAT(read(days({"30/3/2015", "31/3/2015", "1/4/2015", "2/4/2015", "10/4/2015"})).gaps, ElementsAre(4));
+  EXPECT_THAT(read(days({"4/1/2015", "4/2/2015", "4/3/2015", "4/13/2015"})).gaps, ElementsAre(3))
+      << "only the end tells";
+  EXPECT_THAT(read(days({"3/11/2015", "4/10/2015", "5/10/2015", "5/11/2015"})).gaps, ElementsAre())
+      << "day first, the 10th of April lies before the 3rd of November";
+  EXPECT_THAT(read("Timestamp,A,Normal/Attack\n3/4/2015 1:00:00,1,0\n3/4/2015 1:00:01,1,0\n3/4/2015 "
+                   "1:00:02,1,0\n3/4/2015 1:00:09,1,0\n")
+                  .gaps,
+              ElementsAre(3))
+      << "within a day it does not matter";
+  EXPECT_THAT(refusal(days({"3/4/2015", "4/4/2015", "5/4/2015", "6/4/2015", "6/12/2015"})),
+              AllOf(HasSubstr(".csv:2: the time stamp is '3/4/2015 10:00:00': nothing"), HasSubstr("whether the day")));
+  EXPECT_THAT(refusal(days({"13/4/2015", "4/14/2015"})),
+              AllOf(HasSubstr(".csv:3: "), HasSubstr("rule out that the month")));
+  EXPECT_THAT(refusal(days({"13.4.2015", "4.14.2015"})), HasSubstr("time stamp"));
+}
+
+TEST_F(CsvSeries, QuotedNamesMayHoldAnyCharacter) {
+  const SeriesConfig marked = {.window = 1, .label_column = "y"};
+  EXPECT_THAT(read("\"Flow; m3/h\",\"pipe 2\"\" in\",\"a,b\",\"tab\tname\",y\n1,2,3,4,0\n", marked).names,
+              ElementsAre("Flow; m3/h", "pipe 2\" in", "a,b", "tab\tname"));
+  EXPECT_THAT(read("\"a;b;c;d\";\"x,y\";y\n1;2;0\n", marked).names, ElementsAre("a;b;c;d", "x,y"));
+  EXPECT_THAT(read("Flow; m3/h,b,y\n1,2,0\n", marked).names, ElementsAre("Flow; m3/h", "b"));
+  EXPECT_THAT(read("\"\"\"\",b,y\n1,2,0\n", marked).names, ElementsAre("\"", "b"));
+  EXPECT_THAT(refusal("\"a\"b,c,y\n1,2,0\n", marked), HasSubstr("quote"));
+}
+
+TEST_F(CsvSeries, LineEndsThatAreCarriageReturnsAreNamed) {
+  EXPECT_THAT(refusal("Timestamp,A,Normal/Attack\r1,1,0\r2,1,0\r"), HasSubstr("line ends are CR alone"));
+  EXPECT_THAT(refusal("Timestamp,A,Normal/Attack\r1,1,0\r\n2,1,0\n"), HasSubstr(".csv:1: has a CR within the line"));
+  EXPECT_EQ(refusal("Timestamp,A,Normal/Attack\r\n1,1,0\r\n"), "");
+}
+
+TEST_F(CsvSeries, AColumnWithoutANameCanBeSkipped) {
+  const std::string text = ",Timestamp,A,Normal/Attack\n0,1,5,0\n1,2,6,0\n";
+  EXPECT_THAT(refusal(text), HasSubstr("column 1 has no name; name it, or add \"\" to data.series.skip_columns"));
+  SeriesConfig skipping = kSwat;
+  skipping.skip_columns = {""};
+  const Series s = read(text, skipping);
+  EXPECT_THAT(s.names, ElementsAre("A"));
+  EXPECT_THAT(s.values, ElementsAre(5, 6));
 }
 
 TEST_F(CsvSeries, ReadsSkab) {
@@ -115,6 +209,7 @@ TEST_F(CsvSeries, RefusesBadFilesWithFileAndLine) {
         << no_number;
   }
   EXPECT_THAT(refusal(head + "2,1,2,Nrmal\n"), AllOf(at(3), HasSubstr("Nrmal")));
+  EXPECT_THAT(refusal(head + "2,1,2,True\n"), AllOf(at(3), HasSubstr("'True'; it must be 0 or 1, Normal or Attack")));
   EXPECT_THAT(refusal(head + "2,1,2,2\n"), AllOf(at(3), HasSubstr("must be 0 or 1, Normal or Attack")));
   EXPECT_THAT(refusal(head + "2,1,2,\n"), AllOf(at(3), HasSubstr("'Normal/Attack' is missing")));
   EXPECT_THAT(refusal(head + "0,1,2,0\n"), AllOf(at(3), HasSubstr("lies before")));
@@ -128,7 +223,7 @@ TEST_F(CsvSeries, RefusesBadFilesWithFileAndLine) {
   with_zero[head.size() + 2] = '\0';
   EXPECT_THAT(refusal(with_zero), AllOf(at(3), HasSubstr("not UTF-8")));
   EXPECT_THAT(refusal(head + "2,\"1,2,0\n"), AllOf(at(3), HasSubstr("quote")));
-  EXPECT_THAT(refusal(head + "2,\"1\"\"\",2,0\n"), AllOf(at(3), HasSubstr("quote")));
+  EXPECT_THAT(refusal(head + "2,\"1\"\"\",2,0\n"), AllOf(at(3), HasSubstr("the value of 'A' is '1\"'")));
   EXPECT_THAT(refusal("Timestamp,A,,Normal/Attack\n"), AllOf(at(1), HasSubstr("column 3 has no name")));
   EXPECT_THAT(refusal("Timestamp,A,A,Normal/Attack\n"), AllOf(at(1), HasSubstr("two columns are named 'A'")));
   EXPECT_THAT(refusal("Timestamp,Normal/Attack\n1,0\n"), AllOf(at(1), HasSubstr("no column is left")));

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
 #include <chrono>
@@ -176,6 +178,51 @@ TEST_F(ImageFolderTest, RefusesWhatIsNoFolderOfImages) {
   EXPECT_THAT(refused(), HasSubstr("nested deeper than 8"));
 }
 
+/// What `call` logs.
+template <class Call>
+std::string logged(const Call& call) {
+  std::ostringstream text;
+  const auto before = spdlog::default_logger();
+  spdlog::set_default_logger(
+      std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(text)));
+  call();
+  spdlog::set_default_logger(before);
+  return text.str();
+}
+
+TEST_F(ImageFolderTest, CountsAndNamesImagesOfOtherFormats) {
+  three();
+  image("e/u.GIF", {'G', 'I', 'F'});
+  image("e/v.gif", {'G', 'I', 'F'});
+  image("w.heic", {'x'});
+  image("notes.txt", {'x'});
+  EXPECT_THAT(logged([&] { EXPECT_EQ(open()->size(), 3); }),
+              HasSubstr("are passed over: 2 .gif, 1 .heic; the first is e/u.GIF"));
+  labels("a.png 3\nb.png 0\nc d.JPEG 9\nw.heic 1\n");
+  EXPECT_THAT(refused(), HasSubstr("labels.txt:4: 'w.heic' is no image of a format that is read"));
+  for (const char* name : {"a.png", "b.png", "c d.JPEG"}) fs::remove(images() / name);
+  EXPECT_THAT(refused(), HasSubstr("1 .heic; the first is e/u.GIF"));
+}
+
+TEST_F(ImageFolderTest, ReadsEveryNameOfAFormat) {
+  for (const char* name : {"a.jfif", "b.JPE", "c.webp", "d.tif", "e.tiff", "f.bmp", "g.ppm", "h.pgm", "i.pnm"}) {
+    image(name, png(picture(9, 9)));  // told by the content
+  }
+  labels("a.jfif 0\nb.JPE 0\nc.webp 0\nd.tif 0\ne.tiff 0\nf.bmp 0\ng.ppm 0\nh.pgm 0\ni.pnm 0\n");
+  EXPECT_EQ(open()->size(), 9);
+}
+
+TEST_F(ImageFolderTest, WarnsOfNumberedClassesInTheOrderOfText) {
+  ImageFolder from = options(11);
+  from.labels.clear();
+  for (int k = 0; k < 11; ++k) image(fmt::format("{}/x.png", k), png(picture(9, 9)));
+  EXPECT_THAT(
+      logged([&] { open_image_folder(from, kBytes); }),
+      AllOf(HasSubstr("in the order of text, '10' before '2'"), HasSubstr("images: the folders of its classes")));
+  fs::rename(images() / "10", images() / "9a");
+  EXPECT_THAT(logged([&] { open_image_folder(from, kBytes); }), testing::Not(HasSubstr("order of text")));
+}
+
 TEST_F(ImageFolderTest, NamesTheFirstImageThatCannotBeRead) {
   std::string list;
   for (int i = 10; i < 40; ++i) {
@@ -187,7 +234,7 @@ TEST_F(ImageFolderTest, NamesTheFirstImageThatCannotBeRead) {
   ImageFolder from = options();
   for (const int threads : {1, 2, 7}) {
     from.threads = threads;
-    EXPECT_THAT(refused(from), HasSubstr("15.jpg: is neither a JPEG nor a PNG file"));
+    EXPECT_THAT(refused(from), HasSubstr("15.jpg: is no image of a kind that is read"));
   }
   EXPECT_TRUE(fs::is_empty(cache())) << "nothing half done is left";
   image("15.jpg", {});
@@ -219,7 +266,7 @@ TEST_F(ImageFolderTest, DecodesOnceAndAgainWhenASourceChanges) {
   EXPECT_EQ(again->fingerprint(), first->fingerprint());
 
   fs::last_write_time(images() / "a.png", fs::last_write_time(images() / "a.png") + std::chrono::nanoseconds(1));
-  EXPECT_THAT(refused(), HasSubstr("a.png: is neither")) << "the time alone has changed";
+  EXPECT_THAT(refused(), HasSubstr("a.png: is no image of a kind")) << "the time alone has changed";
 
   const Bytes other = png(picture(8, 8, 3, 77));
   image("a.png", other);

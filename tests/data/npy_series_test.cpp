@@ -39,6 +39,21 @@ class NpySeries : public FolderTest {
   const std::vector<float> values_ = {1, 2, 3, 4, 5.5f, -6};
 };
 
+TEST_F(NpySeries, HeadersMayBePaddedAtLengthButSayLittle) {
+  const std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }";
+  const auto with = [&](const std::string& text) {
+    Bytes file = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0};
+    for (const int shift : {0, 8}) file.push_back(static_cast<std::uint8_t>(text.size() >> shift));
+    file.insert(file.end(), text.begin(), text.end());
+    const auto* data = reinterpret_cast<const std::uint8_t*>(values_.data());
+    file.insert(file.end(), data, data + values_.size() * sizeof(float));
+    return file;
+  };
+  EXPECT_EQ(read(with(header + std::string(65000, ' ') + '\n')).values.size(), 6u);
+  EXPECT_THAT(refusal(with("{'descr': '" + std::string(65000, 'f') + "'}\n")), HasSubstr("does not describe an array"));
+  EXPECT_THAT(refusal(with(std::string(65000, ' '))), HasSubstr("does not describe an array"));
+}
+
 TEST_F(NpySeries, ReadsFloatsAndLabelsOfEveryType) {
   for (const int version : {1, 2, 3}) {
     const Series s = read(npy("<f4", "(3, 2)", values_, version));

@@ -57,8 +57,10 @@ std::string refused(const Bytes& file) {
 TEST(Decoding, RefusesWhatIsNoImage) {
   EXPECT_THAT(refused({}), HasSubstr("x.jpg: is empty"));
   const std::string text = "label 3\n";
-  EXPECT_THAT(refused({text.begin(), text.end()}), HasSubstr("is neither a JPEG nor a PNG file; it begins with 0x6c"));
-  EXPECT_THAT(refused({'G'}), HasSubstr("is neither"));
+  EXPECT_THAT(
+      refused({text.begin(), text.end()}),
+      HasSubstr("is no image of a kind that is read (JPEG, PNG, WebP, TIFF, BMP, PPM, PGM); it begins with 0x6c"));
+  EXPECT_THAT(refused({'G'}), HasSubstr("is no image of a kind that is read"));
   EXPECT_NE(refused({0xff, 0xd8, 0xff}), "");
   EXPECT_NE(refused({0x89, 'P', 'N', 'G'}), "");
 }

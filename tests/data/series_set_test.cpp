@@ -107,6 +107,25 @@ TEST(SeriesSet, RefusesWhatGivesNoWindows) {
   EXPECT_THAT(refusal({}, plain(2)), HasSubstr("holds no series"));
 }
 
+TEST(SeriesSet, ATestSetHasTheSensorsAndTheScalingOfItsTrainingSet) {
+  const auto trained = make_series_set({counting(20, 3)}, {.window = 3}, true, "training");
+  const auto test = make_series_set({counting(30, 3)}, {.window = 3}, false, "tested", trained.get());
+  EXPECT_EQ(test->scaling()->scale, trained->scaling()->scale);
+  const auto refused = [&](Series series) {
+    series.origin = "test.csv";
+    return input_refusal([&] { make_series_set({series}, {.window = 3}, false, "tested", trained.get()); });
+  };
+  EXPECT_EQ(refused(counting(30, 2)), "test.csv: has 2 sensors, the training series 3; s2 missing");
+  EXPECT_EQ(refused(counting(30, 4)), "test.csv: has 4 sensors, the training series 3; s3 not in the training series");
+  Series renamed = counting(30, 3);
+  renamed.names = {"s0", "x", "s2"};
+  EXPECT_EQ(refused(renamed),
+            "test.csv: has 3 sensors, the training series 3; s1 missing; x not in the training series");
+  renamed.names = {"s0", "s2", "s1"};
+  EXPECT_EQ(refused(renamed),
+            "test.csv: has 3 sensors, the training series 3; their order is s0, s2, s1, not s0, s1, s2");
+}
+
 TEST(SeriesSet, FingerprintFollowsValuesLabelsWindowsAndScaling) {
   const auto print = [](const Series& s, const SeriesConfig& config) {
     return make_series_set({s}, config, false, "here")->fingerprint();

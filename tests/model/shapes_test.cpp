@@ -208,6 +208,8 @@ TEST(Input, SymbolicExtentsNeedOptions) {
   model.node("Relu", {"x"}, "y");
   EXPECT_THAT(refusal(model.output("y")), HasSubstr("set input_height and input_width"));
   EXPECT_EQ(import(model, {.height = 6, .width = 7}).input_shape(), (Shape{6, 7, 3}));
+  EXPECT_THAT(refusal(model, {.height_key = "--height", .width_key = "--width"}),
+              HasSubstr("set --height and --width"));
   OnnxBuilder series({-1, 3, -1});
   series.node("Relu", {"x"}, "y");
   EXPECT_THAT(refusal(series.output("y")), HasSubstr("set input_height (its length)"));

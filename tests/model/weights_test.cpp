@@ -9,6 +9,7 @@
 namespace qnudge::test {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -235,17 +236,21 @@ TEST(BatchNorm, ScaleAndShiftInDouble) {
 }
 
 TEST(BatchNorm, RefusesWhatItCannotMean) {
-  const auto model = [](float variance, const std::string& extra_output) {
-    OnnxBuilder m({-1, 1, 3, 3}, 14);
+  const auto model = [](float variance, const std::string& extra_output, int opset = 14, int training = 0) {
+    OnnxBuilder m({-1, 1, 3, 3}, opset);
     for (const char* name : {"g", "b", "m"}) m.floats(name, {1}, {1});
     m.floats("v", {1}, {variance});
     auto& node = m.node("BatchNormalization", {"x", "g", "b", "m", "v"}, "y");
-    set(node, "training_mode", 1);
+    if (opset >= 14) set(node, "training_mode", training);
     if (!extra_output.empty()) node.add_output(extra_output);
     return m;
   };
   EXPECT_EQ(import(model(1, "").output("y")).nodes.size(), 2u);
-  EXPECT_EQ(import(model(1, "mean").output("y")).nodes.size(), 2u);
+  EXPECT_EQ(import(model(1, "", 13).output("y")).nodes.size(), 2u);
+  const auto training = AllOf(HasSubstr("'y' (BatchNormalization: it is in training mode"), HasSubstr("model.eval()"));
+  EXPECT_THAT(refusal(model(1, "", 14, 1).output("y")), training);
+  EXPECT_THAT(refusal(model(1, "mean", 14, 1).output("y")), training);
+  EXPECT_THAT(refusal(model(1, "mean", 13).output("y")), training);
   EXPECT_THAT(refusal(model(-1, "").output("y")), HasSubstr("variance of channel 0"));
   OnnxBuilder read = model(1, "mean");
   read.node("Add", {"y", "mean"}, "z");

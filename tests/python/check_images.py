@@ -47,9 +47,22 @@ def kinds(image):
     yield "palette.png", image.convert("P", palette=Image.Palette.ADAPTIVE, colors=200), {}
     yield "few.png", image.convert("P", palette=Image.Palette.ADAPTIVE, colors=7), {"bits": 4}
     yield "clear.png", image.convert("P", palette=Image.Palette.ADAPTIVE, colors=50), {"transparency": 3}
+    yield "lossy.webp", image, {"quality": 80}
+    yield "exact.webp", image, {"lossless": True}
+    yield "plain.tif", image, {}
+    yield "lzw.tiff", image, {"compression": "tiff_lzw"}
+    yield "grey.tif", image.convert("L"), {"compression": "tiff_deflate"}
+    yield "palette.tif", image.convert("P", palette=Image.Palette.ADAPTIVE, colors=200), {}
+    yield "rgb.bmp", image, {}
+    yield "grey.bmp", image.convert("L"), {}
+    yield "palette.bmp", image.convert("P", palette=Image.Palette.ADAPTIVE, colors=200), {}
+    yield "bilevel.bmp", image.convert("1"), {}
+    yield "rgb.ppm", image, {}
+    yield "grey.pgm", image.convert("L"), {}
     transparent = image.copy()
     transparent.putalpha(alpha_of(image))
     yield "rgba.png", transparent, {}
+    yield "rgba.webp", transparent, {"lossless": True, "exact": True}
     faded = image.convert("L")
     faded.putalpha(alpha_of(image))
     yield "la.png", faded, {}

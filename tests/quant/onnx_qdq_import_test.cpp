@@ -196,6 +196,7 @@ TEST_F(OnnxQdqImport, RefusesHostileModels) {
   };
   const std::vector<std::pair<std::string, std::function<void(Model&)>>> edits{
       {"no graph", [](Model& m) { m.clear_graph(); }},
+      {"another tool's", [](Model& m) { m.set_producer_name("another.tool\x1b[2J"); }},
       {"no nodes", [](Model& m) { m.mutable_graph()->clear_node(); }},
       {"two inputs", [](Model& m) { *m.mutable_graph()->add_input() = m.graph().input(0); }},
       {"two outputs", [](Model& m) { *m.mutable_graph()->add_output() = m.graph().output(0); }},

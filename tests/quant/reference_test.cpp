@@ -26,6 +26,7 @@ Reference sample() {
   r.fitness = {{1, -2, 3, 4, 5, 1 << 30}, {0, 1, 2}, 2};
   r.gate = {{7, 8}, {1}, 0};
   r.test = {{}, {4, 3, 2, 1}, 4};
+  r.test.cross_entropy = std::int64_t{5} << 40;
   r.threshold = {{}, {}, 0, {1ll << 40, 0}};
   r.targets = {7, 30, {-9, 3}, "feed"};
   r.inputs = "abc";
@@ -49,13 +50,13 @@ class ReferenceFile : public testing::Test {
   }
   json content() {
     save_reference(sample(), path_);
-    return json::from_cbor(unseal("qnudge-reference-3", read_file(path_), path_));
+    return json::from_cbor(unseal("qnudge-reference-4", read_file(path_), path_));
   }
   void put(std::span<const std::uint8_t> bytes) {
     std::ofstream(path_, std::ios::binary)
         .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   }
-  void write(const std::vector<std::uint8_t>& payload) { put(seal("qnudge-reference-3", payload)); }
+  void write(const std::vector<std::uint8_t>& payload) { put(seal("qnudge-reference-4", payload)); }
 
   std::filesystem::path path_;
 };
@@ -82,22 +83,16 @@ TEST_F(ReferenceFile, ComesBackAsItWas) {
 }
 
 TEST_F(ReferenceFile, FingerprintSeesEveryField) {
-  const std::vector<std::function<void(Reference&)>> changes = {[](Reference& r) { r.exponents[1] = 1; },
-                                                                [](Reference& r) { r.constant_layers[1] = 1; },
-                                                                [](Reference& r) { r.constant_layers.clear(); },
-                                                                [](Reference& r) { r.channel_means[0][1] = 0.0; },
-                                                                [](Reference& r) { r.fitness.logits[0] = 2; },
-                                                                [](Reference& r) { r.fitness.predicted[2] = 0; },
-                                                                [](Reference& r) { r.fitness.correct = 1; },
-                                                                [](Reference& r) { r.gate.logits[1] = 0; },
-                                                                [](Reference& r) { r.threshold.errors[1] = 1; },
-                                                                [](Reference& r) { r.test.predicted[3] = 9; },
-                                                                [](Reference& r) { r.inputs = "abd"; },
-                                                                [](Reference& r) { r.targets.images = 8; },
-                                                                [](Reference& r) { r.targets.per_image = 1; },
-                                                                [](Reference& r) { r.targets.exponents[1] = 4; },
-                                                                [](Reference& r) { r.targets.fingerprint = "feet"; },
-                                                                [](Reference& r) { std::swap(r.fitness, r.gate); }};
+  const std::vector<std::function<void(Reference&)>> changes = {
+      [](Reference& r) { r.exponents[1] = 1; },          [](Reference& r) { r.constant_layers[1] = 1; },
+      [](Reference& r) { r.constant_layers.clear(); },   [](Reference& r) { r.channel_means[0][1] = 0.0; },
+      [](Reference& r) { r.fitness.logits[0] = 2; },     [](Reference& r) { r.fitness.predicted[2] = 0; },
+      [](Reference& r) { r.fitness.correct = 1; },       [](Reference& r) { r.gate.logits[1] = 0; },
+      [](Reference& r) { r.test.cross_entropy = 3; },    [](Reference& r) { r.threshold.errors[1] = 1; },
+      [](Reference& r) { r.test.predicted[3] = 9; },     [](Reference& r) { r.inputs = "abd"; },
+      [](Reference& r) { r.targets.images = 8; },        [](Reference& r) { r.targets.per_image = 1; },
+      [](Reference& r) { r.targets.exponents[1] = 4; },  [](Reference& r) { r.targets.fingerprint = "feet"; },
+      [](Reference& r) { std::swap(r.fitness, r.gate); }};
   for (std::size_t i = 0; i < changes.size(); ++i) {
     Reference r = sample();
     changes[i](r);
@@ -136,6 +131,7 @@ TEST_F(ReferenceFile, RefusesSealedContentThatIsNotAReference) {
       refuse(key + " = " + wrong.type_name(), [&](json& j) { j[key] = wrong; });
     }
   }
+  refuse("a sum of losses that is none", [](json& j) { j["test"]["cross_entropy"] = "5"; });
   refuse("extra field", [](json& j) { j["extra"] = 1; });
   refuse("no object", [](json& j) { j = json::array({1}); });
   for (const char* key : {"correct", "logits", "predicted", "errors"}) {

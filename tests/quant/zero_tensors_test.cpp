@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "graphs.hpp"
+#include "support/primitives.hpp"
 #include "support/random_graph.hpp"
 
 namespace qnudge {
@@ -69,9 +70,9 @@ void expect_biases_kept(const Calibrated& c, const std::string& what) {
 /// A branch whose ReLU never fires: the convolution behind it gives its bias alone.
 Graph dead_branch(double weight, double bias) {
   GraphOf g({3, 3, 2});
-  const int off = g.add(Op::relu, {g.conv(0, 1, {-1, -1}, {-3})});
+  const int off = g.add(test::relu_table(), {g.conv(0, 1, {-1, -1}, {-3})});
   const int branch = g.conv(off, 2, {static_cast<float>(weight), -0.3f}, {static_cast<float>(bias), 0.017f});
-  g.add(Op::add, {0, branch});
+  g.add(FloatCombine{}, {0, branch});
   return g.graph();
 }
 
@@ -108,7 +109,7 @@ TEST(ZeroTensors, BiasIsKeptThoughOutputsAreLoweredByLeastSquares) {
 
 TEST(ZeroTensors, ADeadNetworkInputKeepsTheFirstBias) {
   GraphOf g({3, 3, 2});
-  g.conv(g.add(Op::relu, {g.conv(0, 2, {5, -3, 2, 2}, {0.01f, 0.7f})}), 2, {1, 2, -1, 1}, {0.5f, -0.25f});
+  g.conv(g.add(test::relu_table(), {g.conv(0, 2, {5, -3, 2, 2}, {0.01f, 0.7f})}), 2, {1, 2, -1, 1}, {0.5f, -0.25f});
   const Calibrated c = calibrated(g.graph(), Reals(18, 0.0));
   expect_biases_kept(c, "black images");
   for (const Layer& layer : c.network.layers) EXPECT_FALSE(layer.constant);
@@ -116,7 +117,7 @@ TEST(ZeroTensors, ADeadNetworkInputKeepsTheFirstBias) {
 
 TEST(ZeroTensors, AFloatOutputBehindADeadTensorKeepsItsBias) {
   GraphOf g({1, 1, 2});
-  g.conv(g.add(Op::relu, {g.conv(0, 1, {-1, -1}, {-3})}), 3, {1, 2, 3}, {0.031f, -0.02f, 0.007f});
+  g.conv(g.add(test::relu_table(), {g.conv(0, 1, {-1, -1}, {-3})}), 3, {1, 2, 3}, {0.031f, -0.02f, 0.007f});
   const Calibrated c = calibrated(g.graph(), random_reals(2, 3));
   ASSERT_TRUE(c.network.float_output());
   expect_biases_kept(c, "float output");
@@ -124,12 +125,12 @@ TEST(ZeroTensors, AFloatOutputBehindADeadTensorKeepsItsBias) {
 
 TEST(ZeroTensors, ChainsAndConcatenationsOfDeadTensors) {
   GraphOf g({3, 3, 2});
-  const int a = g.add(Op::relu, {g.conv(0, 1, {-1, -1}, {-3})});
-  const int b = g.add(Op::relu, {g.conv(a, 1, {7}, {-0.001f})});
-  const int pooled = g.pool(Op::average_pool, b, {});
+  const int a = g.add(test::relu_table(), {g.conv(0, 1, {-1, -1}, {-3})});
+  const int b = g.add(test::relu_table(), {g.conv(a, 1, {7}, {-0.001f})});
+  const int pooled = g.pool(WindowKind::average, b, {});
   const int joined = g.concat({a, b, pooled});
   const int out = g.conv(joined, 2, {9, 1, 1, 2, 3, 4}, {0.21f, -0.05f});
-  g.add(Op::add, {0, out});
+  g.add(FloatCombine{}, {0, out});
   const Calibrated c = calibrated(g.graph(), random_reals(18, 4));
   expect_biases_kept(c, "all dead");
   for (const Layer& layer : c.network.layers) EXPECT_FALSE(layer.constant) << layer.name;
@@ -137,9 +138,9 @@ TEST(ZeroTensors, ChainsAndConcatenationsOfDeadTensors) {
 
 TEST(ZeroTensors, WhereTheScaleBelongsToOthersTheLayerIsConstant) {
   GraphOf g({3, 3, 2});
-  const int off = g.add(Op::relu, {g.conv(0, 1, {-1, -1}, {-3})});
+  const int off = g.add(test::relu_table(), {g.conv(0, 1, {-1, -1}, {-3})});
   const int quiet = g.conv(off, 2, {1, 2}, {0.21f, -0.05f});
-  const int sum = g.add(Op::add, {0, quiet});
+  const int sum = g.add(FloatCombine{}, {0, quiet});
   const int loud = g.conv(0, 1, {1000, 1000});
   g.concat({off, sum, loud});
   const Calibrated c = calibrated(g.graph(), random_reals(18, 5));
@@ -155,11 +156,12 @@ TEST(ZeroTensors, RandomNetworksKeepEveryBias) {
     Graph graph = test::random_graph(seed);
     std::mt19937_64 random(seed);
     for (Node& node : graph.nodes) {
-      const bool layer = node.op == Op::conv || node.op == Op::gemm;
-      for (float& w : node.weights) w = std::ldexp(w, static_cast<int>(random() % 3) * (layer ? 4 : 0));
+      auto* const layer = std::get_if<FloatLayer>(&node.what);
+      if (layer == nullptr) continue;
+      for (float& w : layer->weights) w = std::ldexp(w, static_cast<int>(random() % 3) * 4);
       const auto draw = random() % 6;
-      if (layer && draw == 0) std::fill(node.bias.begin(), node.bias.end(), -1e6f);
-      if (layer && draw == 1) std::fill(node.weights.begin(), node.weights.end(), 0.0f);
+      if (draw == 0) std::fill(layer->bias.begin(), layer->bias.end(), -1e6f);
+      if (draw == 1) std::fill(layer->weights.begin(), layer->weights.end(), 0.0f);
     }
     Reals input = random_reals(graph.input_shape().size(), seed);
     if (seed % 5 == 0) std::fill(input.begin(), input.end(), 0.0);

@@ -44,6 +44,7 @@ TuneResult sample_result() {
   r.float_fitness = {.logits = {1}, .predicted = answers("1111"), .correct = 4};
   r.float_gate = {.logits = {1}, .predicted = answers("11"), .correct = 2};
   r.float_test = {.logits = {}, .predicted = answers("11111111"), .correct = 8};
+  r.float_test.cross_entropy = kQ16One * 2;
   r.nearest = {evaluation("1000"), evaluation("10"), evaluation("11110000")};
   r.start = {evaluation("1100"), evaluation("10"), evaluation("11110100")};
   r.tuned = {evaluation("1111"), evaluation("11"), evaluation("11101110")};
@@ -109,7 +110,7 @@ TEST(RunReport, JsonHasEveryKeyOfTheDesign) {
   EXPECT_EQ(j["results"]["nearest"]["test"]["cross_entropy"], 0.5);
   EXPECT_EQ(j["results"]["nearest"]["gate"]["kl"], 0.25);
   EXPECT_FALSE(j["results"]["nearest"]["test"].contains("kl")) << "there are no float logits of the test set";
-  EXPECT_FALSE(j["results"]["float"]["test"].contains("cross_entropy"));
+  EXPECT_EQ(j["results"]["float"]["test"]["cross_entropy"], 0.25);
   EXPECT_EQ(j["interval"]["tuned_minus_nearest"]["gained"], 3);
   EXPECT_EQ(j["interval"]["tuned_minus_nearest"]["lost"], 1);
   EXPECT_EQ(j["interval"]["tuned_minus_nearest"]["difference"], 0.25);
@@ -218,6 +219,36 @@ TEST(RunReport, NothingToRecoverAndGateVerdict) {
   EXPECT_THAT(report_text(report), HasSubstr("nothing to recover"));
   EXPECT_THAT(report_text(report), HasSubstr("discarded the search's result"));
   EXPECT_THAT(report_text(make_run_report(result, context(), false)), Not(HasSubstr("discarded")));
+}
+
+TEST(RunReport, SharesBeyondTheLossAreToldInPoints) {
+  TuneResult result = sample_result();
+  result.nearest.test = evaluation("11111110");
+  const auto text = [&] { return report_text(make_run_report(result, context(), true)); };
+  EXPECT_THAT(text(),
+              HasSubstr("recovered       nothing of the accuracy that nearest rounding lost on test (12.50 points): "
+                        "tuned is another 12.50 points below\n"));
+  result.tuned.test = evaluation("00000001");
+  EXPECT_THAT(text(), HasSubstr("tuned is another 75.00 points below"));
+  EXPECT_THAT(text(), Not(HasSubstr("-600")));
+  result = sample_result();
+  result.float_test.predicted = answers("11111000");
+  result.tuned.test = evaluation("11111110");
+  EXPECT_THAT(text(),
+              HasSubstr("recovered       all of the accuracy that nearest rounding lost on test (12.50 points), and "
+                        "25.00 points more than float\n"));
+}
+
+TEST(RunReport, AModelThatGuessesIsMarkedAndNothingIsRecovered) {
+  TuneResult result = sample_result();
+  EXPECT_EQ(json::parse(report_json(make_run_report(result, context(), true)))["float_at_chance"], false);
+  result.float_at_chance = true;
+  const RunReport report = make_run_report(result, context(), true);
+  EXPECT_THAT(report_text(report), HasSubstr("\nfloat (only guesses, see note) "));
+  EXPECT_THAT(report_text(report), HasSubstr("recovered       not told: the float model itself only guesses\n"));
+  const json j = json::parse(report_json(report));
+  EXPECT_TRUE(j["recovered"].is_null());
+  EXPECT_EQ(j["float_at_chance"], true);
 }
 
 TEST(RunReport, RefusesPredictionsThatDoNotFitTheLabels) {

@@ -63,6 +63,50 @@ TEST_P(ChannelWiseRun, SameBytesOnEveryBackendThreadCountAndTile) {
   compare(make_host_backend({.threads = 3, .tile = 1, .vendor_kernels = false}), "own kernels");
 }
 
+TEST_P(ChannelWiseRun, AReferenceWithoutItsTargetsIsNotReplaced) {
+  if (!needs_targets(toy_.config.search)) GTEST_SKIP() << "it has no targets";
+  toy_.tune(folder_ / "given");
+  const auto take_over = [&](const std::string& to, bool targets) {
+    std::filesystem::create_directory(folder_ / to);
+    std::filesystem::copy(folder_ / "given/reference.bin", folder_ / to / "reference.bin");
+    if (targets) std::filesystem::copy(folder_ / "given/targets.bin", folder_ / to / "targets.bin");
+  };
+  take_over("same machine", false);
+  toy_.tune(folder_ / "same machine");
+  expect_same(folder_ / "given", folder_ / "same machine", "targets computed again");
+
+  // Another machine: its float pass differs in the last bits.
+  const auto tune_elsewhere = [&](const std::string& to) {
+    TuneRequest request = toy_.request(folder_ / to);
+    Graph graph = toy_.graph;
+    for (Node& node : graph.nodes) {
+      for (float& w : node.weights) w *= 1.001f;
+    }
+    request.float_pass = [&](std::int64_t count, const SampleReader& samples, const FloatObservation& observe) {
+      return FloatExecutor(graph, 1).run(count, samples, observe);
+    };
+    test::SilentObserver observer;
+    tune(request, observer);
+  };
+  take_over("both files", true);
+  tune_elsewhere("both files");
+  expect_same(folder_ / "given", folder_ / "both files", "reference and targets taken over");
+  for (const bool damaged : {false, true}) {
+    const std::string to = damaged ? "damaged" : "missing";
+    take_over(to, false);
+    if (damaged) write_file_atomically(folder_ / to / "targets.bin", std::string_view("what is this"));
+    const std::string before = contents(folder_ / to / "reference.bin");
+    try {
+      tune_elsewhere(to);
+      ADD_FAILURE() << "the given reference was replaced";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::input);
+      EXPECT_THAT(error.what(), HasSubstr("targets.bin: is missing or damaged, and this machine computes other"));
+    }
+    EXPECT_EQ(contents(folder_ / to / "reference.bin"), before);
+  }
+}
+
 /// Stops the run at the start of a given layer.
 class Interrupter : public test::SilentObserver {
  public:

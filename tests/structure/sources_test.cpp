@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <regex>
 
 #include "structure/source_tree.hpp"
 
@@ -57,6 +58,30 @@ TEST(Sources, AreTidy) {
     for (std::string& fault : untidy(file)) faults.push_back(std::move(fault));
   }
   EXPECT_THAT(faults, IsEmpty());
+}
+
+/// Lines that read errno, or name its value: only the helper that takes it beside the call may.
+std::vector<std::string> readers_of_errno(const SourceFile& file) {
+  std::vector<std::string> faults;
+  const bool program =
+      file.path.starts_with("host/") || file.path.starts_with("include/") || file.path.starts_with("cuda/");
+  if (!program || !is_code(file) || file.path == "include/qnudge/core/system_call.hpp") return faults;
+  static const std::regex kReading(R"(\berrno\b|\bstrerror|\bperror\b)");
+  for (std::size_t i = 0; i < file.lines.size(); ++i) {
+    const std::string code = file.lines[i].substr(0, file.lines[i].find("//"));
+    if (std::regex_search(code, kReading)) faults.push_back(fmt::format("{}:{}: {}", file.path, i + 1, code));
+  }
+  return faults;
+}
+
+TEST(Sources, ReasonsOfFailuresAreTakenAtTheCall) {
+  std::vector<std::string> faults;
+  for (const SourceFile& file : read_sources(QNUDGE_SOURCE_DIR)) {
+    for (std::string& fault : readers_of_errno(file)) faults.push_back(std::move(fault));
+  }
+  EXPECT_THAT(faults, IsEmpty());
+  EXPECT_EQ(readers_of_errno({.path = "host/a.cpp", .text = {}, .lines = {"f(std::strerror(errno));"}}).size(), 1u);
+  EXPECT_EQ(readers_of_errno({.path = "host/a.cpp", .text = {}, .lines = {"f();  // errno"}}).size(), 0u);
 }
 
 TEST(Sources, FaultsAreSeen) {

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <CLI/App.hpp>
+#include <CLI/Option.hpp>
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "qnudge/cli/load.hpp"
 #include "qnudge/cli/terminal.hpp"
@@ -34,6 +36,10 @@ Action add_bench(CLI::App& app);
 
 /// Options shared by the commands that read a config: CONFIG (required unless told), --set, --threads.
 void add_config_options(CLI::App& app, RunOptions& options, bool config_required = true);
+/// For an option that may be repeated and takes one value each time.
+CLI::Option* one_a_flag(CLI::Option* option);
+/// The arguments with --set before each of several KEY=VALUE that follow one; a file of that name is no such value.
+std::vector<const char*> with_every_set_named(int argc, const char* const* argv);
 void add_backend_option(CLI::App& app, RunOptions& options);
 void add_out_option(CLI::App& app, RunOptions& options);
 

@@ -37,6 +37,14 @@ Datasets open_datasets(Config& config);
 /// The config's float model. Throws Error(kind input), also for an integer model.
 std::shared_ptr<const Graph> load_graph(const Config& config);
 
+/// Throws Error(kind input) naming the first file of the config, which `origin` names, that does not exist;
+/// `with_model`: the float model is needed too.
+void check_files_exist(const Config& config, const std::string& origin, bool with_model = true);
+
+/// Throws what can be told of a run before its data are read: layers that quant.layers and search.skip name, the shape
+/// of samples, classes, the sizes of sets.
+void check_before_reading(const Config& config, const Graph& graph);
+
 /// Throws Error(kind input) unless model and dataset agree on the shape of a sample and every class has an output, or
 /// of series every value of a sample.
 /// `model` is the file's name for the message.

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "qnudge/cli/eta.hpp"
 #include "qnudge/cli/signals.hpp"
@@ -14,13 +15,23 @@
 
 namespace qnudge {
 
-/// Shows a run while it works: on a terminal one line that is redrawn five times a second, elsewhere plain lines for
+/// The parts of a status line, two blanks apart, that fit `width` columns together: parts are left out by falling
+/// `rank`, later ones first, until the rest fits. What has rank 0 stays.
+struct StatusPart {
+  std::string text;
+  int rank = 0;
+};
+std::string fitting_line(std::vector<StatusPart> parts, std::size_t width);
+
+/// Shows a run while it works: on a terminal one line that is redrawn five times a second and
+/// keeps what moves at any width, elsewhere plain lines for
 /// every stage and layer and at most one in ten seconds between them. Also answers signals.
 class Progress : public TuneObserver {
  public:
   struct Options {
     FitnessKind fitness = FitnessKind::top1;
     std::int64_t images = 0;              ///< in the fitness set
+    std::int64_t offspring = 0;           ///< candidates of a generation
     bool by_channel = false;              ///< fitness is a squared error: only its change says something
     bool leaky = false;                   ///< protocol "paper"
     bool show = true;                     ///< false: notes only, through the log
@@ -50,20 +61,19 @@ class Progress : public TuneObserver {
     std::string name;
     std::int64_t generations = 0;
     const Mailbox* mailbox = nullptr;  ///< nullptr: no layer is searched
-    std::int64_t first_images = 0, first_best = 0;
+    std::int64_t first_images = 0, first_generation = 0, first_best = 0;
     Clock::time_point started;
   };
 
   void watch();
   void refresh();  ///< holds mutex_
   void answer_signals();
-  std::string bar_line() const;    ///< holds mutex_
-  std::string plain_line() const;  ///< holds mutex_
+  std::string bar_line(std::size_t width) const;  ///< holds mutex_
+  std::string plain_line() const;                 ///< holds mutex_
   std::string best_text(std::int64_t fitness) const;
   std::string gain_text(std::int64_t start, std::int64_t best) const;
   double seconds() const { return std::chrono::duration<double>(Clock::now() - began_).count(); }
-  double images_per_second() const;
-  std::string rate() const;
+  std::string rate(bool brief) const;  ///< work done per second
 
   Terminal& terminal_;
   const Options options_;

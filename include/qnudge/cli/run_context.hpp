@@ -18,7 +18,8 @@ struct RunInputs {
   SeriesConfig series;  ///< the config's, with the scaling that was fitted
   FloatPass float_pass;
 };
-RunInputs load_inputs(const Config& config);
+/// What can be told without reading the data is checked first. `origin` names the config in messages; empty: none.
+RunInputs load_inputs(const Config& config, const std::string& origin = {});
 
 /// Everything that a run needs; `request` points into it.
 struct RunContext {
@@ -28,7 +29,8 @@ struct RunContext {
 };
 
 RunContext make_run(const Config& config, const RunInputs& inputs, std::shared_ptr<Backend> backend);
-RunContext load_run(const RunOptions& options);
+/// The folder is checked, the model read, then the data.
+RunContext load_run(const Config& config, const std::string& origin);
 
 /// report.json and report.html of a run that has ended, in its folder; `config_file` is what the user named.
 RunReport write_results(const RunContext& run, const TuneResult& result, const std::string& config_file);

@@ -17,10 +17,12 @@ class Terminal {
   std::ostream& out() { return out_; }
   /// True if `err` is the process's stderr and a person looks at it.
   bool interactive() const { return interactive_; }
-  /// Writes a line (without its newline) above the status line.
+  /// Writes a line (without its newline) above the status line; see `cleaned`.
   void line(std::string_view text);
   /// Replaces the status line, cut to the terminal's width; empty removes it. Nothing unless interactive.
   void status(std::string_view text);
+  /// Columns that a status line may take.
+  std::size_t status_width() const;
 
  private:
   void clear_status();

@@ -120,11 +120,14 @@ struct Config {
 /// Reads and checks a config: strict JSON (no comments, no duplicate keys), unknown keys are errors with a suggestion,
 /// `overrides` are "key.path=value" (value parsed as JSON if it is JSON, else a string), applied before checking.
 /// `${NAME}` in path values is replaced by the environment variable. Paths are relative to the current folder.
+/// `out`, unless empty, replaces the key of that name and is read like it; messages call it --out.
 /// Throws Error(kind usage): file, key, what was found, what would be right.
-Config read_config(const std::filesystem::path& path, const std::vector<std::string>& overrides = {});
+Config read_config(const std::filesystem::path& path, const std::vector<std::string>& overrides = {},
+                   const std::string& out = {});
 
 /// The same from text; `origin` names it in messages.
-Config parse_config(std::string_view text, const std::string& origin, const std::vector<std::string>& overrides = {});
+Config parse_config(std::string_view text, const std::string& origin, const std::vector<std::string>& overrides = {},
+                    const std::string& out = {});
 
 /// What data.classes = 0 stands for.
 std::int64_t usual_classes(std::string_view format);
@@ -137,8 +140,12 @@ SearchConfig recipe_search(std::string_view recipe);
 /// Every key with its final value, as JSON text (two spaces, sorted keys, final newline).
 std::string resolved_json(const Config& config);
 
-/// Fingerprint of all that decides a result: everything but recipe (the keys it stands
-/// for count), out, backend, threads, device, search.chunk, checkpoint_generations and stop.seconds.
+/// Throws Error(kind usage) where `out` is no text that resolved_json could give back: the results of a run read it.
+void check_run_folder_name(const Config& config);
+
+/// Fingerprint of all that decides a result apart from the content of files, which have fingerprints of their own:
+/// everything but paths, recipe (the keys it stands for count), out, backend, threads, device, search.chunk,
+/// checkpoint_generations and stop.seconds.
 std::string result_fingerprint(const Config& config);
 
 /// One documented key, e.g. {"search.rate", "number", "0.02", "0..1", "..."}; configs/README.md must list them all.

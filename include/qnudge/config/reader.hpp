@@ -41,7 +41,7 @@ struct Key {
 struct Source {
   /// A key path that something other than the document has written.
   struct Override {
-    std::string path, by;  ///< `by` goes before the path in messages, e.g. "--set "
+    std::string path, by;  ///< in messages "--set " goes before the path, "--out" stands for it
   };
   std::string origin;                ///< names the document, e.g. its file
   std::vector<Override> overrides;   ///< the last one for a path counts
@@ -56,7 +56,7 @@ struct Source {
 /// name. Throws Error(kind usage).
 void apply_override(nlohmann::json& root, const std::string& assignment, Source& source);
 
-/// The same for a value that is JSON already; `by` stands before the path in messages.
+/// The same for a value that is JSON already; `by` as in Source::Override.
 void assign_key(nlohmann::json& root, const std::string& path, const nlohmann::json& value, const std::string& by,
                 Source& source);
 

@@ -43,10 +43,12 @@ inline constexpr std::uint64_t kMostCombinations = 1'000'000;
 
 /// Reads {"base", "axes", "exclude", "out"}: strict JSON. "base" is a config file or a config, "axes" an object of
 /// lists by config key, "exclude" a list of objects that name some axes with a value or a list of values: combinations
-/// that match one of them in every key are left out. `overrides` ("key=value") go into the base. Throws Error(kind
+/// that match one of them in every key are left out. `overrides` ("key=value") go into the base; `out`, unless empty,
+/// replaces the sweep's own. Throws Error(kind
 /// usage): unknown keys with a suggestion, empty lists, values that appear twice, exclusions of what is on no axis,
 /// more than kMostCombinations.
-SweepFile read_sweep(const std::filesystem::path& path, const std::vector<std::string>& overrides = {});
+SweepFile read_sweep(const std::filesystem::path& path, const std::vector<std::string>& overrides = {},
+                     const std::string& out = {});
 
 /// All runs, the last axis fastest. Throws Error(kind usage): a combination that is no valid config, two that are the
 /// same run, none left.

@@ -3,7 +3,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
+
+#include "qnudge/core/output_file.hpp"
 
 namespace qnudge {
 
@@ -13,9 +16,6 @@ class BlockReader {
  public:
   /// Throws Error(kind input) naming the file when it is missing, no regular file or unreadable.
   explicit BlockReader(const std::filesystem::path& path);
-  ~BlockReader();
-  BlockReader(const BlockReader&) = delete;
-  BlockReader& operator=(const BlockReader&) = delete;
 
   std::uint64_t size() const { return size_; }  ///< bytes, when it was opened
   /// Exactly out.size() bytes from `offset`; throws Error(kind input) where the file ends before.
@@ -23,12 +23,12 @@ class BlockReader {
 
  private:
   std::filesystem::path path_;
-  int fd_ = -1;
+  FileDescriptor file_;
   std::uint64_t size_ = 0;
 };
 
-/// A file that is written in blocks, in any order, from several threads, and has its name only once it is complete. One
-/// writer at a time: a second process waits in the constructor. What an interrupted writer left behind is reused.
+/// A file that is written in blocks, in any order, from several threads, and has its name only once it is complete
+/// (OutputFile). One writer at a time: a second process waits in the constructor for the lock PATH.lock.
 class BlockWriter {
  public:
   /// Throws Error(kind usage) with the system's reason, as all members do.
@@ -37,12 +37,13 @@ class BlockWriter {
   BlockWriter(const BlockWriter&) = delete;
   BlockWriter& operator=(const BlockWriter&) = delete;
 
-  void write(std::uint64_t offset, std::span<const std::uint8_t> bytes);
-  void commit();  ///< syncs and renames
+  void write(std::uint64_t offset, std::span<const std::uint8_t> bytes) { file_->write_at(offset, bytes); }
+  void commit() { file_->commit(); }  ///< syncs and renames
 
  private:
-  std::filesystem::path path_, temporary_;
-  int fd_ = -1;
+  std::filesystem::path lock_path_;
+  FileDescriptor lock_;
+  std::optional<OutputFile> file_;
 };
 
 }  // namespace qnudge

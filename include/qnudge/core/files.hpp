@@ -13,11 +13,13 @@ namespace qnudge {
 /// Whole file as bytes. Throws Error(kind input) naming the file when it is missing, a folder or unreadable.
 std::vector<std::uint8_t> read_file(const std::filesystem::path& path);
 
-/// Writes to a temporary name beside `path`, syncs, renames, syncs the folder: after a crash at any instant `path`
-/// holds either the old or the new bytes. Throws Error(kind usage) with the system's reason (folder missing, disk
-/// full).
+/// A file in a folder of qnudge's, by OutputFile (core/output_file.hpp): after a crash at any instant `path` holds
+/// either the old or the new bytes. Throws Error(kind usage) with the system's reason (folder missing, disk full).
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::uint8_t> bytes);
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
+
+/// The same for a path that the user gave, which may be a link, a device, a pipe or /dev/stdout.
+void write_named_file(const std::filesystem::path& path, std::string_view bytes);
 
 /// Makes `to` another name of the file `from`, or a copy where the file system knows no such thing; as atomic as above,
 /// with the same errors. Both names then share one content: neither may be written to in place.
@@ -25,6 +27,8 @@ void link_file_atomically(const std::filesystem::path& from, const std::filesyst
 
 /// Creates the folder and its parents; throws Error(kind usage) if it cannot be created or written to.
 void create_output_folder(const std::filesystem::path& folder);
+/// Throws if that would, as far as can be told; creates nothing.
+void check_output_folder(const std::filesystem::path& folder);
 
 /// Streaming 128-bit XXH3 over whatever identifies a model, dataset or config; 32 hex digits.
 class Fingerprint {

@@ -78,6 +78,9 @@ struct SplitRequest {
 /// and in order, or evenly thinned to `test` windows each.
 Splits make_splits(const Dataset& train, const Dataset& test, const SplitRequest& request);
 
+/// Throws Error(kind usage) where sets of `train` and `test` independent samples are too small for the request.
+void check_split_sizes(std::int64_t train, std::int64_t test, const SplitRequest& request);
+
 /// Throws Error(kind input) where threshold or test windows of series have no anomaly or nothing else: F1 needs both.
 void require_both_kinds(const Dataset& test, const Splits& splits);
 

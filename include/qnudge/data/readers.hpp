@@ -30,7 +30,7 @@ std::shared_ptr<const Dataset> open_cifar(const std::vector<std::filesystem::pat
 std::shared_ptr<const Dataset> random_images(const Shape& shape, std::int64_t count, std::int64_t classes,
                                              std::uint64_t seed);
 
-/// A folder of JPEG and PNG files and what is done to them.
+/// A folder of image files (host/data/raster.hpp says which) and what is done to them.
 struct ImageFolder {
   std::filesystem::path folder;
   std::filesystem::path labels;  ///< text file, a name and a label per line; empty: a folder for each class

@@ -41,7 +41,9 @@ Series read_npy_series(const std::filesystem::path& path, bool labelled);
 /// out like gaps. `config.offset` and `scale`, where empty, are fitted: smallest value and range of each sensor over
 /// the rows that are left, range 1 where it is constant. Repairs are named in the description. Throws Error(kind
 /// input): sensors that differ between files, no row or no window left, a scaling for another number of sensors.
+/// With `trained`, the training set beside a test set, sensors must be that set's, in its order, and its scaling
+/// counts.
 std::shared_ptr<const Dataset> make_series_set(std::vector<Series> series, const SeriesConfig& config, bool train,
-                                               const std::string& origin);
+                                               const std::string& origin, const Dataset* trained = nullptr);
 
 }  // namespace qnudge

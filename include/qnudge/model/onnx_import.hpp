@@ -19,6 +19,7 @@ struct Unsupported {
 struct ImportOptions {
   /// Spatial extent for inputs whose height, width or length is symbolic; 0: such models are refused.
   std::int64_t height = 0, width = 0;
+  const char *height_key = "input_height", *width_key = "input_width";  ///< how messages call them
 };
 
 /// Reads a float ONNX model (opset 11 to 21, operators of the design's section 7, one input, one output, 1-D or 2-D).

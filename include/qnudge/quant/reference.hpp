@@ -22,6 +22,7 @@ struct Reference {
     std::vector<std::int32_t> predicted;  ///< [n] class, ties to the lower
     std::int64_t correct = 0;
     std::vector<std::int64_t> errors;  ///< [n] of series: reconstruction errors; all else is empty then
+    std::int64_t cross_entropy = 0;    ///< Q16, summed over the labels
   };
   Set fitness, gate, test;
   Set threshold;        ///< of series

@@ -68,7 +68,8 @@ struct RunReport {
   struct Recovered {
     double tuned = 0, start = 0;
   };
-  std::optional<Recovered> recovered, recovered_held_back;  ///< on test; unset if nearest lost nothing
+  std::optional<Recovered> recovered, recovered_held_back;  ///< on test; unset if nearest lost nothing, or at chance
+  bool float_at_chance = false;  ///< float is right no more often than guessing: nothing can be concluded from it
   double seconds = 0, search_seconds = 0, candidate_images_per_second = 0;
   std::int64_t evaluations = 0, candidate_images = 0;
   std::int64_t size_bytes = 0, float_size_bytes = 0;  ///< packed; the same weights and biases as fp32

@@ -17,7 +17,7 @@ class TextTable {
   };
 
   explicit TextTable(std::vector<Column> columns) : columns_(std::move(columns)) {}
-  /// One cell per column, else Error(kind internal).
+  /// One cell per column, else Error(kind internal); see `cleaned` for what becomes of names.
   void add(std::vector<std::string> cells);
   void add_rule();
   /// Lines end in '\n', without trailing blanks.

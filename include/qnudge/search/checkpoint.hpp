@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "qnudge/search/run_folder.hpp"
 #include "qnudge/search/tune.hpp"
 
 namespace qnudge {
@@ -24,11 +25,14 @@ struct Checkpoint {
   std::vector<LayerParams> params;            ///< [layers] of the network as tuned so far
   std::optional<PopulationState> population;  ///< of the layer at `position`, if it was under way
   std::vector<LayerResult> results;           ///< [position]
-  std::uint64_t history_bytes = 0;            ///< length of history.jsonl that this state accounts for
+  HistoryMark history;                        ///< the part of history.jsonl that this state accounts for
   std::int64_t evaluations = 0, candidate_images = 0;
   double seconds = 0, search_seconds = 0;
   std::string stop_reason;  ///< empty while the search goes on
 };
+
+/// True if a run has begun in the folder.
+bool has_checkpoint(const std::filesystem::path& folder);
 
 /// Sealed CBOR. `load_checkpoint` throws Error(kind input) for a file cut, corrupted or of another version.
 void save_checkpoint(const Checkpoint& checkpoint, const std::filesystem::path& path);

@@ -22,7 +22,8 @@ struct Prepared {
   Reference reference;
   Splits splits;
   std::shared_ptr<const TargetValues>
-      targets;  ///< what descent, channel and gram fit; only where the config needs them
+      targets;       ///< what descent, channel and gram fit; only where the config needs them
+  std::string note;  ///< a sentence on a reference that could not be used; empty: none
 };
 
 /// True for start `descent` and the strategies `channel` and `gram`.
@@ -33,10 +34,15 @@ LayerTargets layer_targets(const Prepared& prepared, std::uint64_t seed, int lay
 
 /// Lowers the graph, draws the splits, and loads `reference_file` if it fits these inputs or computes (and, unless the
 /// path is empty, saves) it; targets, where the config needs them, stand in targets.bin beside it. With `shared` both
-/// are computed once and linked. Throws Error(kind usage) for overrides or skips that name no layer, with a suggestion.
+/// are computed once and linked. A reference whose targets are lost is used if they come out the same again and refused
+/// with Error(kind input) otherwise; one that is damaged or of other inputs is computed afresh, with a note. Throws as
+/// check_layer_names does.
 Prepared prepare_network(const Config& config, const Graph& graph, const Dataset& train, const Dataset& test,
                          const FloatPass& float_pass, const std::filesystem::path& reference_file,
                          SharedWork* shared = nullptr);
+
+/// Throws Error(kind usage) where quant.layers or search.skip name no layer, saying which there are.
+void check_layer_names(const Config& config, const IntNetwork& network);
 
 /// Every layer at nearest codes on its configured grid.
 std::vector<LayerParams> nearest_params(const IntNetwork& network, const QuantConfig& config);

@@ -78,6 +78,7 @@ struct TuneResult {
   /// Of series; `test_blocks` [test] numbers the stretches of time that test windows lie in.
   std::vector<std::int32_t> threshold_labels, test_blocks;
   Reference::Set float_threshold;
+  bool float_at_chance = false;  ///< on test images it is right no more often than guessing (search/chance.hpp)
   ModelScores nearest, start, tuned;
   std::optional<ModelScores> bias;         ///< nearest codes with corrected biases; not for stop rule "budget"
   std::vector<LayerResult> layers;         ///< in search order, those searched
@@ -107,7 +108,7 @@ struct Sensitivity {
   };
   std::vector<Entry> entries;  ///< in search order: least sensitive (most accurate) first, ties by ordinal
 };
-/// Only the analysis; writes sensitivity.json (and reference.bin) into the folder.
+/// Only the analysis; writes sensitivity.json (and reference.bin) into the folder, unless that holds a run already.
 Sensitivity analyse_sensitivity(const TuneRequest& request, TuneObserver& observer);
 
 /// JSON text of sensitivity.json.
