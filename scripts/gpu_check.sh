@@ -205,18 +205,22 @@ bench=("$bin/qnudge" bench tuning "$config" "${set_data[@]}" --json)
 fit=("$bin/qnudge" tune configs/checks/gpu_recipes.json "${set_data[@]}" -q --json)
 # 1,000 images and 32 candidates are what the goals are stated for; noise needs no data.
 small=(--noise --repeats 1 --set data.calibration=128 --set data.gate=1)
+# One layer of each kind.
+layers_32=conv1,layer1.0.conv1,layer3.0.conv1,layer4.1.conv2 layers_224=layer1.0.conv1,layer3.0.conv1
+images=16
 if [[ "$backend" == cuda ]]; then
   small+=(--generations 100 --set data.fitness=1000 --set search.offspring=32)
   large=("${small[@]}" --generations 20)
   populations=1,8,64,256
 else
-  small+=(--generations 2 --set data.fitness=16 --set data.calibration=16 --set search.offspring=2)
-  large=("${small[@]}" --set data.fitness=4 --set data.calibration=4)
-  populations=1,8
-  for key in data.calibration=200 data.fitness=200 data.gate=200 search.generations=2; do
+  # The script is tried, not the machine: every step, and of each as little as runs through all of it.
+  small+=(--generations 2 --set data.fitness=4 --set data.calibration=4 --set search.offspring=2)
+  large=("${small[@]}" --set data.fitness=2 --set data.calibration=2)
+  populations=1,4 layers_32=layer3.0.conv1 layers_224=layer3.0.conv1 images=2
+  for key in data.calibration=50 data.fitness=50 data.gate=50 data.test=50 search.generations=2; do
     tune+=(--set "$key") bench+=(--set "$key") fit+=(--set "$key")
   done
-  tune+=(--set search.parents=8 --set search.offspring=8)
+  tune+=(--set search.parents=4 --set search.offspring=4) bench+=(--generations 2 --repeats 1)
 fi
 same_files='[[ -e "$0/first/tuned.onnx" ]] || { echo "there is nothing to compare with" >&2; exit 1; }
 for f in history.jsonl tuned.onnx sensitivity.json reference.bin; do
@@ -233,11 +237,11 @@ first_part() {
   fi
 }
 
-# Generations of ResNet18: one layer of each kind.
+# Generations of ResNet18.
 bench_resnet18() {
-  local name=$1 limit=$2 data=$3 options
+  local name=$1 limit=$2 data=$3 options layers=$layers_32
   shift 3
-  if [[ "$data" == cifar100 ]]; then options=("${small[@]}"); else options=("${large[@]}"); fi
+  if [[ "$data" == cifar100 ]]; then options=("${small[@]}"); else options=("${large[@]}") layers=$layers_224; fi
   ! exported "$data" || step "bench_resnet18_$name" "$limit" "$bin/qnudge" bench tuning "$config" --json \
     --backend "$backend" --set "model=$work/resnet18_$data.onnx" "${options[@]}" \
     --layers "$layers" "$@"
@@ -252,7 +256,7 @@ again() {
 }
 
 rest_part() {
-  local layers=conv1,layer1.0.conv1,layer3.0.conv1,layer4.1.conv2 recipe tool
+  local recipe
   wait "$exporting" 2>/dev/null
   bench_resnet18 32 60 cifar100
   bench_resnet18 32_one_by_one 40 cifar100 --set device.graphs=false
@@ -271,13 +275,12 @@ rest_part() {
     step "same_files_$recipe" 10 bash -c "$same_files" "$work/fit"
     rm -rf "$work/fit"
   done
-  layers=layer1.0.conv1,layer3.0.conv1
   bench_resnet18 224 80 imagenet
   profile
   again autotuned 60 --set device.autotune=true
-  step check 60 "$bin/qnudge" check "$config" "${set_data[@]}" --backends "reference,host,$backend" --images 16 --json
+  step check 60 "$bin/qnudge" check "$config" "${set_data[@]}" --backends "reference,host,$backend" --images "$images" --json
   step check_half 60 "$bin/qnudge" check "$config" "${set_data[@]}" --set quant.activations=half \
-    --backends "reference,host,$backend" --images 16 --json
+    --backends "reference,host,$backend" --images "$images" --json
   step tune_half_on_device 60 "${tune[@]}" --backend "$backend" --set quant.activations=half \
     --set search.generations=2 --out "$work/half"
   again in_little_memory 60 --set device.memory_mib=64 --set device.streams=1

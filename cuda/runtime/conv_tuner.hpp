@@ -11,8 +11,8 @@ namespace qnudge::cuda {
 
 /// Which of `rivals`, all made for `task`, runs fastest on random operands and gives the plain kernel's bytes; a rival
 /// that does not, or cannot be run, is named in a warning. Runs them on `stream` and waits for the device. Nothing if
-/// fewer than two rivals are affordable, if none qualifies, or if operands and workspaces do not fit the device beside
-/// what it holds. Throws Error(kind device) if the device stops.
+/// fewer than two rivals are affordable or if none qualifies. Throws Error(kind device) if operands and workspaces do
+/// not fit the device beside what it holds, or if the device stops.
 std::optional<std::size_t> fastest_conv(const ConvTask& task, std::span<const std::shared_ptr<const DeviceConv>> rivals,
                                         cudaStream_t stream);
 

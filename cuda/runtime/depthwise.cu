@@ -13,8 +13,16 @@ __global__ void __launch_bounds__(kTableThreads) depthwise_table_kernel(Depthwis
   if (i < op.size()) op(i);
 }
 
+/// Blocks of a multiprocessor: as many as let the kernel keep its sums in registers, of which the code for newer
+/// architectures needs more.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+constexpr int kBlocksOfOnePixel = 3, kBlocksOfTwoPixels = 2;
+#else
+constexpr int kBlocksOfOnePixel = 4, kBlocksOfTwoPixels = 3;
+#endif
+
 template <int kLanes, int kPixels>
-__global__ void __launch_bounds__(DepthwiseTiles::kThreads, kPixels == 1 ? 4 : 3)
+__global__ void __launch_bounds__(DepthwiseTiles::kThreads, kPixels == 1 ? kBlocksOfOnePixel : kBlocksOfTwoPixels)
     depthwise_conv_kernel(DepthwiseConv<kLanes, kPixels> op) {
   op(static_cast<std::int32_t>(blockIdx.x), static_cast<std::int32_t>(threadIdx.x));
 }

@@ -29,15 +29,21 @@ ConvTask task_of(ConvRole role, std::int64_t channels, std::int64_t filters, std
   return task;
 }
 
-/// What brings every engine, form and fused step into play.
+/// What brings every engine, form and fused step into play, and of the depthwise kernel both numbers of channels.
 std::vector<ConvTask> trial_tasks() {
   ConvTask adding = task_of(ConvRole::shared, 64, 64, 1), logits = task_of(ConvRole::shared, 64, 100, 1);
   adding.epilogue.low = -128;
   adding.epilogue.addition = FusedAddition{0.5f, 1.0f, 0, 127};
   logits.epilogue.float_output = true;
-  return {task_of(ConvRole::shared, 64, 64, 1), adding, task_of(ConvRole::wide, 64, 64, 1),
-          task_of(ConvRole::wide, 3, 64, 1),    logits, task_of(ConvRole::shared, 64, 64, 64),
-          task_of(ConvRole::wide, 64, 64, 64)};
+  return {task_of(ConvRole::shared, 64, 64, 1),
+          adding,
+          task_of(ConvRole::wide, 64, 64, 1),
+          task_of(ConvRole::wide, 3, 64, 1),
+          logits,
+          task_of(ConvRole::shared, 64, 64, 4),
+          task_of(ConvRole::shared, 64, 64, 64),
+          task_of(ConvRole::wide, 64, 64, 64),
+          task_of(ConvRole::shared, 36, 36, 36)};
 }
 
 class Trials {
@@ -60,17 +66,21 @@ class Trials {
         spdlog::info("{}, {}: {}", task_text(task), form_text(form), outcomes[i].reason);
       }
     }
+    for (const ConvTask& task : trial_tasks()) {
+      if (const auto own = make_depthwise_conv(task)) add(task, own, {});
+    }
     const ConvTask first = trial_tasks().front();
     add(first, make_plain_planner("asked for")->prepare(first, 8), {});
     return std::move(trials_);
   }
 
  private:
-  /// The first choice of every engine, for every task and form.
+  /// The first choice of every engine, for every form and task that cuDNN is asked for.
   std::vector<PlanRequest> requested() const {
     const PlanTarget target(handles_->first());
     std::vector<PlanRequest> requests;
     for (const ConvTask& task : trial_tasks()) {
+      if (make_depthwise_conv(task)) continue;
       for (const ConvForm& form : forms_of(task, 4)) {
         std::set<std::int64_t> engines;
         for (const EngineChoice& choice : engine_choices(cudnn(), target, task, form)) {
@@ -97,7 +107,7 @@ class Trials {
 
   /// Once outside of any graph, as a search does, then from within loops.
   void replay(const ConvTask& task, const std::shared_ptr<const DeviceConv>& conv, GraphTrial& trial) {
-    ConvOperands operands(*device_, task);
+    ConvOperands operands(task);
     const Memory workspace = device_->allocate(conv->workspace_bytes(), "a convolution's workspace");
     const DeviceArray<std::int32_t> round(*device_, 1, "a counter");
     const auto body = std::make_shared<Program>();

@@ -149,7 +149,7 @@ class ConvBenchmark {
 
   void time_task(const NamedTask& named, const Planned& plans) {
     try {
-      ConvOperands operands(*device_, named.task);
+      ConvOperands operands(named.task);
       for (std::size_t i = 0; i < plans.requests.size() && Clock::now() < until_; ++i) {
         write(time_plan(named, plans.requests[i].choice, plans.outcomes[i], operands));
       }

@@ -51,7 +51,7 @@ struct CudaOptions {
 struct GraphTrial {
   std::string task;     ///< what was computed
   std::string conv;     ///< by which plan, in which form
-  std::string engine;   ///< of cuDNN; empty for the plain kernel
+  std::string engine;   ///< of cuDNN; empty for kernels of our own
   std::string census;   ///< nodes of the graph; empty if there is none
   std::string problem;  ///< why there is none, with what the driver logged, or which bytes were wrong; empty: all right
   double seconds = 0;

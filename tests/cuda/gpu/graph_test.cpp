@@ -67,7 +67,10 @@ TEST_F(GpuGraph, EveryEngineRunsInsideNestedLoops) {
     EXPECT_EQ(trial.problem, "") << trial.task << ", " << trial.conv;
     EXPECT_NE(trial.census, "") << trial.task << ", " << trial.conv;
   }
-  EXPECT_GT(trials.size(), 4u) << "engines, forms, and the plain kernel";
+  EXPECT_GT(trials.size(), 7u) << "engines, forms, and kernels of our own";
+  for (const char* own : {"depthwise kernel, 16", "depthwise kernel, 4", "plain kernel"}) {
+    EXPECT_THAT(trials, testing::Contains(testing::Field(&GraphTrial::conv, testing::StartsWith(own))));
+  }
 }
 
 TEST_F(GpuGraph, IsWhatALayersGenerationsAre) {
