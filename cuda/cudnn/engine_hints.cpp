@@ -7,10 +7,12 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
-#include "engine_hints_text.hpp"
 #include "qnudge/core/error.hpp"
 
 namespace qnudge::cuda {
+
+extern const char kEngineHints[];  // engine_hints.json
+
 namespace {
 
 using nlohmann::json;

@@ -11,9 +11,7 @@ namespace qnudge {
 std::vector<std::string> lost_in_concat(const IntNetwork& network, std::int64_t count, const SampleReader& samples,
                                         const FloatPass& float_pass) {
   constexpr double kFewSteps = 4;
-  const auto is_concat = [](const IntNode& node) {
-    return std::holds_alternative<IntMove>(node.what) && node.inputs.size() > 1;
-  };
+  const auto is_concat = [](const IntNode& node) { return kind_of(node) == "concat"; };
   if (network.half() || std::none_of(network.nodes.begin(), network.nodes.end(), is_concat)) return {};
   std::vector<float> ranges;
   FloatObservation observe;

@@ -114,7 +114,7 @@ TEST_F(SweepCommand, AFailedRunIsListedWhileTheOthersGoOn) {
   EXPECT_EQ(results()[0]["status"], "failed");
   EXPECT_THAT(results()[0]["error"].get<std::string>(), HasSubstr("none.onnx"));
   EXPECT_EQ(results()[3]["status"], "done");
-  EXPECT_THAT(contents(folder() / "report.html"), HasSubstr("none.onnx: "));
+  EXPECT_TRUE(contents(folder() / "report.html").find("none.onnx does not exist") != std::string::npos);
 
   EXPECT_THAT(run({"report", folder().string()}).out, HasSubstr("2 failed")) << "the sentences are kept";
   export_float_onnx(test::small_graph(), disk_ / "none.onnx");
