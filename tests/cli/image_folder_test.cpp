@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Commands on folders of images: pixels against Pillow's, exit codes, the float accuracy that is known.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -90,10 +91,14 @@ TEST_F(ImageFolderCommand, SaysWhatItDecodesAndWhatIsWrong) {
   const Said label = run({"eval", config(0, 64), "--float", "--set", "data.classes=4"});
   EXPECT_EQ(label.code, 3);
   EXPECT_THAT(label.err, HasSubstr("labels.txt:"));
-  std::ofstream(set / "labels.txt") << "a.jpg 3\n";
-  for (const auto& entry : fs::directory_iterator(set / "images")) {
-    if (entry.path().filename() != "a.jpg") fs::remove(entry.path());
+  for (const auto& entry : fs::directory_iterator(set / "images")) fs::remove(entry.path());
+  std::ofstream labels(set / "labels.txt");
+  for (int i = 0; i < 60; ++i) {
+    const std::string name = i == 0 ? "a.jpg" : fmt::format("b{:02}.jpg", i);
+    std::ofstream(set / "images" / name) << "no image";
+    labels << name << ' ' << i % 4 << '\n';
   }
+  labels.close();
   const Said image = run({"eval", config(0, 64), "--float"});
   EXPECT_EQ(image.code, 3);
   EXPECT_THAT(image.err, HasSubstr("a.jpg: is no image of a kind that is read"));

@@ -19,8 +19,8 @@ enum class OutputKind {
 /// the same folder under a name that nobody can foresee, which is synced and renamed: after a crash at any instant the
 /// path holds the old or the new bytes, and a file that is replaced keeps its permissions. Never is anything renamed
 /// over a folder, a device, a pipe or a socket; of `named` the last three are written to directly, as the shell's `>`
-/// does (a named pipe's reader may be five seconds late). A link that another user has put into a folder where everybody
-/// may write is not followed. All members throw Error(kind usage) with the path and the system's reason.
+/// does (a named pipe's reader may be five seconds late). A link that another user has put into a folder where
+/// everybody may write is not followed. All members throw Error(kind usage) with the path and the system's reason.
 class OutputFile {
  public:
   OutputFile(std::filesystem::path path, OutputKind kind);
