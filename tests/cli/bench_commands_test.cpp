@@ -1,20 +1,14 @@
 // SPDX-License-Identifier: MIT
+// Commands `bench tuning` and `bench quality` on a small problem.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <chrono>
-#include <cstdlib>
-#include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "cli/disk_problem.hpp"
-#include "support/onnx_builder.hpp"
 
 namespace qnudge {
 namespace {
@@ -22,17 +16,11 @@ namespace {
 using nlohmann::json;
 using test::contents;
 using test::DiskProblem;
+using test::json_of;
 using test::run;
 using test::Said;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::Not;
-
-json json_of(const Said& said) {
-  EXPECT_EQ(said.code, 0) << said.err;
-  EXPECT_TRUE(json::accept(said.out)) << said.out;
-  return json::parse(said.out, nullptr, false);
-}
 
 TEST(Bench, MeasuresEveryLayer) {
   const DiskProblem disk;

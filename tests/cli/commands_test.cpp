@@ -22,17 +22,12 @@ namespace {
 using nlohmann::json;
 using test::contents;
 using test::DiskProblem;
+using test::json_of;
 using test::run;
 using test::Said;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
-
-json json_of(const Said& said) {
-  EXPECT_EQ(said.code, 0) << said.err;
-  EXPECT_TRUE(json::accept(said.out)) << said.out;
-  return json::parse(said.out, nullptr, false);
-}
 
 TEST(Tune, WritesTheRunFolderAndShowsTheTable) {
   const DiskProblem disk;

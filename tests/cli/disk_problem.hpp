@@ -2,9 +2,11 @@
 #pragma once
 
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <sstream>
 #include <string>
@@ -34,6 +36,13 @@ inline Said run(const std::vector<std::string>& arguments) {
   said.out = out.str();
   said.err = err.str();
   return said;
+}
+
+/// What a call that must succeed printed.
+inline nlohmann::json json_of(const Said& said) {
+  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_TRUE(nlohmann::json::accept(said.out)) << said.out;
+  return nlohmann::json::parse(said.out, nullptr, false);
 }
 
 /// 6x6x1 input, convolution and ReLU, global average, product to 3 classes.

@@ -14,6 +14,7 @@ namespace {
 
 using nlohmann::json;
 using test::contents;
+using test::json_of;
 using test::run;
 using test::Said;
 using testing::HasSubstr;
@@ -58,11 +59,6 @@ class SeriesDisk {
  private:
   test::TemporaryFolder folder_;
 };
-
-json json_of(const Said& said) {
-  EXPECT_EQ(said.code, 0) << said.err;
-  return json::parse(said.out, nullptr, false);
-}
 
 TEST(SeriesCommands, TuneReportsF1AndStoresTheScaling) {
   const SeriesDisk disk;

@@ -9,26 +9,17 @@
 #include "qnudge/core/files.hpp"
 #include "qnudge/core/fixed_point.hpp"
 #include "qnudge/search/run_folder.hpp"
+#include "support/message_of.hpp"
 #include "support/toy_problem.hpp"
 
 namespace qnudge {
 namespace {
 
 using test::contents;
+using test::message_of;
 using test::TemporaryFolder;
 using test::ToyProblem;
 using testing::HasSubstr;
-
-std::string message_of(const std::function<void()>& action, ErrorKind kind) {
-  try {
-    action();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.kind(), kind) << e.what();
-    return e.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return "";
-}
 
 TEST(TuneDamage, RefusesForeignCheckpointsByName) {
   TemporaryFolder folder;

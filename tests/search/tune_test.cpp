@@ -8,12 +8,14 @@
 #include "qnudge/core/files.hpp"
 #include "qnudge/core/fixed_point.hpp"
 #include "qnudge/search/run_folder.hpp"
+#include "support/message_of.hpp"
 #include "support/toy_problem.hpp"
 
 namespace qnudge {
 namespace {
 
 using test::contents;
+using test::message_of;
 using test::TemporaryFolder;
 using test::ToyProblem;
 using testing::HasSubstr;
@@ -25,17 +27,6 @@ void expect_same_results(const std::filesystem::path& a, const std::filesystem::
     EXPECT_FALSE(contents(a / name).empty()) << name;
     EXPECT_EQ(contents(a / name), contents(b / name)) << what << ": " << name;
   }
-}
-
-std::string message_of(const std::function<void()>& action, ErrorKind kind) {
-  try {
-    action();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.kind(), kind) << e.what();
-    return e.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return "";
 }
 
 TEST(Tune, ImprovesTheFitnessAndWritesEveryFile) {

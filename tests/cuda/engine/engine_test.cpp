@@ -7,10 +7,12 @@
 #include "engine_cases.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/cuda/engine.hpp"
+#include "support/message_of.hpp"
 
 namespace qnudge::cuda {
 namespace {
 
+using qnudge::test::message_of;
 using test::Variant;
 using testing::HasSubstr;
 
@@ -55,17 +57,6 @@ TEST_P(RandomNetworks, FittingEqualsTheHostForAnyChunkAndTeam) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, RandomNetworks, testing::Range(0, 8));
-
-std::string message_of(const std::function<void()>& call, ErrorKind kind) {
-  try {
-    call();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.kind(), kind);
-    return e.what();
-  }
-  ADD_FAILURE() << "no error";
-  return {};
-}
 
 struct Problem {
   IntNetwork network = test::random_network(3);
