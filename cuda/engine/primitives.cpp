@@ -11,8 +11,8 @@ namespace {
 using namespace device_facets;
 
 /// In the order of IntPrimitive.
-constexpr std::array<const DeviceFacet*, std::variant_size_v<IntPrimitive>> kFacets = {&input,   &layer,  &table,
-                                                                                       &combine, &window, &move};
+constexpr std::array<const DeviceFacet*, std::variant_size_v<IntPrimitive>> kFacets = {
+    &input, &layer, &table, &combine, &window, &move, &product, &normalise};
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <algorithm>
 
 #include <CLI/Option.hpp>
 #include <CLI/Validators.hpp>
@@ -127,6 +128,7 @@ Answers evaluate_integer(const TestSet& test, const IntNetwork& network, Backend
 struct Evaluated {
   std::vector<Answers> models;
   int spatial_rank = 2;
+  Ends ends;
 };
 
 /// `graph`: the float model, unless a tuned one is evaluated.
@@ -134,11 +136,11 @@ Evaluated evaluate_all(const EvalOptions& options, const std::shared_ptr<const G
                        Backend& backend) {
   if (!graph) {
     const IntNetwork network = tuned_network(options.model, *test.data.test);
-    return {{evaluate_integer(test, network, backend, "tuned")}, network.spatial_rank};
+    return {{evaluate_integer(test, network, backend, "tuned")}, network.spatial_rank, network.ends};
   }
   check_model_fits_data(test.config.model, graph->input_shape(), graph->output_shape().size(), *test.data.test);
   const FloatPass float_pass = make_float_pass(graph, static_cast<int>(test.config.threads));
-  Evaluated all{.models = {}, .spatial_rank = graph->spatial_rank};
+  Evaluated all{.models = {}, .spatial_rank = graph->spatial_rank, .ends = graph->ends};
   const bool floating = options.floating || !options.nearest, nearest = options.nearest || !options.floating;
   if (floating && !test.series()) all.models.push_back(evaluate_float(test, *graph, float_pass));
   if (!nearest && !test.series()) return all;
@@ -148,14 +150,19 @@ Evaluated evaluate_all(const EvalOptions& options, const std::shared_ptr<const G
   return all;
 }
 
-/// The preprocessed inputs as a runtime takes them: [n, C, H, W], or [n, C, L] for signals.
-void save_inputs(const TestSet& test, int spatial_rank, const std::string& file) {
+/// The preprocessed inputs as a runtime takes them: [n, C, H, W], or [n, C, L] for signals, channels last where the
+/// model has them there, or [n, C].
+void save_inputs(const TestSet& test, const Evaluated& all, const std::string& file) {
   const Shape shape = test.data.test->shape();
   const auto size = static_cast<std::size_t>(shape.size());
   std::vector<float> sample(size), planes(test.indices.size() * size);
   for (std::int64_t i = 0; i < test.count(); ++i) {
     test.read(i, sample);
     float* to = planes.data() + static_cast<std::size_t>(i) * size;
+    if (all.ends.input_channels_last) {
+      std::ranges::copy(sample, to);
+      continue;
+    }
     for (std::int64_t c = 0; c < shape.c; ++c) {
       for (std::int64_t at = 0; at < shape.h * shape.w; ++at) {
         *to++ = sample[static_cast<std::size_t>(at * shape.c + c)];
@@ -163,7 +170,9 @@ void save_inputs(const TestSet& test, int spatial_rank, const std::string& file)
     }
   }
   std::vector<std::int64_t> extents = {test.count(), shape.c, shape.h};
-  if (spatial_rank == 2) extents.push_back(shape.w);
+  if (all.spatial_rank == 2) extents.push_back(shape.w);
+  if (all.ends.input_channels_last) std::rotate(extents.begin() + 1, extents.begin() + 2, extents.end());
+  if (all.ends.input_matrix) extents = {test.count(), shape.size()};
   write_npy(file, planes, extents);
 }
 
@@ -262,7 +271,7 @@ int run_eval(const EvalOptions& options, Terminal& terminal, const OutputOptions
     spdlog::warn("{}", chance_text(correct(first), test.count(), classes, "test images"));
   }
   if (!options.predictions.empty()) write_npy(options.predictions, all.models.front().predicted, {test.count()});
-  if (!options.inputs.empty()) save_inputs(test, all.spatial_rank, options.inputs);
+  if (!options.inputs.empty()) save_inputs(test, all, options.inputs);
   const std::string text =
       output.json ? eval_json(options, test, *backend, all.models) : eval_text(options, test, all.models);
   if (stdout_taken) {

@@ -21,7 +21,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct InspectOptions {
-  std::string model;
+  std::string model, output;
   std::int64_t height = 0, width = 0;
   int bits = 0;  ///< 0: 8 for a float model, the codes' own for an integer one
 };
@@ -56,6 +56,29 @@ int activation_bits(const IntNetwork& network) {
   return network.half() ? kHalfBits : 8;
 }
 
+/// Longest name of a layer or node in a table.
+constexpr std::size_t kLongestName = 40;
+
+/// A long name without its middle: exporters tell layers apart by how they begin and end.
+std::string shortened(const std::string& name) {
+  if (name.size() <= kLongestName) return name;
+  const auto starts_character = [&](std::size_t i) { return (static_cast<unsigned char>(name[i]) & 0xC0) != 0x80; };
+  std::size_t head = kLongestName / 2 - 2, tail = name.size() - (kLongestName - head - 3);
+  while (head > 0 && !starts_character(head)) --head;
+  while (tail < name.size() && !starts_character(tail)) ++tail;
+  return name.substr(0, head) + "..." + name.substr(tail);
+}
+
+/// Bytes of codes, int32 biases and fp32 scales: the rule of packed_size_bytes for one layer.
+std::int64_t packed_bytes(const Layer& layer, int bits) {
+  const auto all_equal = [](const auto& values) {
+    return std::ranges::all_of(values, [&](auto value) { return value == values.front(); });
+  };
+  const std::vector<float>& m = layer.params.multiplier;  // a float model's layers have gains alone
+  const bool shared = m.empty() ? all_equal(layer.gain) : all_equal(m);
+  return (layer.filter.size() * bits + 7) / 8 + 4 * layer.filter.k + 4 * (shared ? 1 : layer.filter.k);
+}
+
 LayerRow row_of(const IntNetwork& network, const Layer& layer, int bits) {
   LayerRow row{.name = layer.name,
                .op = op_name(layer),
@@ -67,13 +90,7 @@ LayerRow row_of(const IntNetwork& network, const Layer& layer, int bits) {
                .macs = layer.macs(),
                .bits = bits};
   row.bops = row.macs * bits * activation_bits(network);
-  IntNetwork alone;  // the packed size of this layer by the same rule as the whole network's
-  alone.nodes = network.nodes;
-  alone.layers = {layer};
-  LayerParams& params = alone.layers.front().params;
-  params.bits = bits;
-  if (params.multiplier.empty()) params.multiplier.assign(layer.gain.begin(), layer.gain.end());  // equal or not: all
-  row.packed_bytes = packed_size_bytes(alone);
+  row.packed_bytes = packed_bytes(layer, bits);
   return row;
 }
 
@@ -96,8 +113,20 @@ LayerRow total_of(const std::vector<LayerRow>& rows) {
   return total;
 }
 
-std::string inspect_text(const InspectOptions& options, const std::vector<LayerRow>& rows, const std::string& kind,
-                         int activations) {
+/// "21 Conv, 19 Relu, 9 Add": operators of the file, the refused ones marked.
+std::string summary(const std::vector<Examination::Operator>& operators) {
+  int nodes = 0;
+  std::vector<std::string> parts;
+  for (const Examination::Operator& op : operators) {
+    nodes += op.nodes;
+    const std::string refused = op.unsupported > 0 ? fmt::format(" ({} unsupported)", op.unsupported) : "";
+    parts.push_back(fmt::format("{} {}{}", op.nodes, op.type, refused));
+  }
+  return operators.empty() ? "" : fmt::format("{} nodes: {}\n\n", nodes, fmt::join(parts, ", "));
+}
+
+std::string inspect_text(const InspectOptions& options, const std::vector<Examination::Operator>& operators,
+                         const std::vector<LayerRow>& rows, const std::string& kind, int activations) {
   using Align = TextTable::Align;
   TextTable table({{"layer", Align::left},
                    {"op", Align::left},
@@ -111,7 +140,7 @@ std::string inspect_text(const InspectOptions& options, const std::vector<LayerR
                    {"BOPs"},
                    {"packed bytes"}});
   for (const LayerRow& row : rows) {
-    table.add({row.name, row.op, shape_text(row.in), shape_text(row.out), filter_text(row.filter),
+    table.add({shortened(row.name), row.op, shape_text(row.in), shape_text(row.out), filter_text(row.filter),
                count_text(row.groups), count_text(row.parameters), count_text(row.macs), fmt::format("{}", row.bits),
                count_text(row.bops), count_text(row.packed_bytes)});
   }
@@ -120,17 +149,25 @@ std::string inspect_text(const InspectOptions& options, const std::vector<LayerR
   table.add({fmt::format("{} layers", rows.size()), "", "", "", "", "", count_text(total.parameters),
              count_text(total.macs), "", count_text(total.bops), count_text(total.packed_bytes)});
   return fmt::format(
-      "{}: {} model, every node is supported\n\n{}\nPer image. BOPs = MACs x weight bits x {} activation "
+      "{}: {} model, every node is supported\n{}{}\nPer image. BOPs = MACs x weight bits x {} activation "
       "bits; packed bytes = codes, int32 biases and fp32 scales.\n",
-      options.model, kind, table.text(), activations);
+      options.model, kind, operators.empty() ? "\n" : summary(operators), table.text(), activations);
 }
 
 Json to_json(const Shape& shape) {
   return Json::array({shape.h, shape.w, shape.c});
 }
 
-std::string inspect_json(const InspectOptions& options, const std::vector<LayerRow>& rows, bool integer) {
+Json to_json(const std::vector<Examination::Operator>& operators) {
+  Json json = Json::object();
+  for (const Examination::Operator& op : operators) json[op.type] = op.nodes;
+  return json;
+}
+
+std::string inspect_json(const InspectOptions& options, const std::vector<Examination::Operator>& operators,
+                         const std::vector<LayerRow>& rows, bool integer) {
   Json json = {{"model", options.model}, {"kind", integer ? "qdq" : "float"}, {"supported", true}};
+  if (!operators.empty()) json["operators"] = to_json(operators);
   json["layers"] = Json::array();
   for (const LayerRow& row : rows) {
     json["layers"].push_back({{"name", row.name},
@@ -153,42 +190,50 @@ std::string inspect_json(const InspectOptions& options, const std::vector<LayerR
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
 }
 
-int show_unsupported(const InspectOptions& options, const std::vector<Unsupported>& nodes, Terminal& terminal,
-                     bool json) {
+int show_unsupported(const InspectOptions& options, const Examination& found, Terminal& terminal, bool json) {
+  const std::vector<Unsupported>& nodes = found.unsupported;
   if (json) {
     Json list = Json::array();
     for (const Unsupported& node : nodes) {
-      list.push_back({{"node", node.node}, {"op", node.op_type}, {"reason", node.reason}, {"feeds", node.feeds}});
+      Json entry = {{"node", node.node}, {"op", node.op_type}, {"reason", node.reason}, {"feeds", node.feeds}};
+      if (!node.help.empty()) entry["help"] = node.help;
+      list.push_back(std::move(entry));
     }
-    const Json result = {{"model", options.model}, {"supported", false}, {"unsupported", list}};
+    const Json result = {
+        {"model", options.model}, {"supported", false}, {"operators", to_json(found.operators)}, {"unsupported", list}};
     terminal.out() << result.dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
-  } else {
-    TextTable table({{"node", TextTable::Align::left},
-                     {"op", TextTable::Align::left},
-                     {"feeds", TextTable::Align::left},
-                     {"why it is unsupported", TextTable::Align::left}});
-    for (const Unsupported& node : nodes) {
-      table.add({node.node, node.op_type, node.feeds.empty() ? "-" : fmt::format("{}", fmt::join(node.feeds, ", ")),
-                 node.reason});
-    }
-    terminal.out() << fmt::format("{}: {} unsupported node{}\n\n{}", options.model, nodes.size(),
-                                  nodes.size() == 1 ? "" : "s", table.text());
+    return static_cast<int>(ErrorKind::input);
   }
+  TextTable table({{"node", TextTable::Align::left},
+                   {"op", TextTable::Align::left},
+                   {"feeds", TextTable::Align::left},
+                   {"why it is unsupported, and what would help", TextTable::Align::left}});
+  for (const Unsupported& node : nodes) {
+    std::vector<std::string> feeds;
+    for (const std::string& reader : node.feeds) feeds.push_back(shortened(reader));
+    table.add({shortened(node.node), node.op_type, feeds.empty() ? "-" : fmt::format("{}", fmt::join(feeds, ", ")),
+               node.help.empty() ? node.reason : fmt::format("{}; {}", node.reason, node.help)});
+  }
+  terminal.out() << fmt::format("{}: {} unsupported node{}\n{}{}", options.model, nodes.size(),
+                                nodes.size() == 1 ? "" : "s", summary(found.operators), table.text());
   return static_cast<int>(ErrorKind::input);
 }
 
 int run_inspect(const InspectOptions& options, Terminal& terminal, const OutputOptions& output) {
-  const bool integer = is_qdq_onnx(options.model);
+  const bool integer = onnx_kind(options.model) == OnnxKind::tuned;
   IntNetwork network;
+  Examination found;
   if (integer) {
     network = import_qdq_onnx(options.model);
   } else {
-    const std::vector<Unsupported> unsupported = unsupported_nodes(options.model);
-    if (!unsupported.empty()) return show_unsupported(options, unsupported, terminal, output.json);
-    const Graph graph = import_onnx(
-        options.model,
-        {.height = options.height, .width = options.width, .height_key = "--height", .width_key = "--width"});
-    network = lower(graph, BatchNormMode::separate);
+    found = examine_onnx(options.model, {.height = options.height,
+                                         .width = options.width,
+                                         .height_key = "--height",
+                                         .width_key = "--width",
+                                         .output = options.output,
+                                         .results = Results::ranked});
+    if (!found.unsupported.empty()) return show_unsupported(options, found, terminal, output.json);
+    network = lower(found.graph, BatchNormMode::separate);
   }
   std::vector<LayerRow> rows;
   for (const Layer& layer : network.layers) {
@@ -198,8 +243,8 @@ int run_inspect(const InspectOptions& options, Terminal& terminal, const OutputO
     rows.push_back(row_of(network, layer, options.bits > 0 && layer.tunable ? options.bits : usual));
   }
   const char* kind = network.half() ? "weights-only (QDQ, half activations)" : integer ? "integer (QDQ)" : "float";
-  terminal.out() << (output.json ? inspect_json(options, rows, integer)
-                                 : inspect_text(options, rows, kind, activation_bits(network)));
+  terminal.out() << (output.json ? inspect_json(options, found.operators, rows, integer)
+                                 : inspect_text(options, found.operators, rows, kind, activation_bits(network)));
   return 0;
 }
 
@@ -215,6 +260,8 @@ Action add_inspect(CLI::App& app) {
   app.add_option("--width", options->width, "Input width where the model leaves it open")
       ->type_name("N")
       ->check(extent);
+  app.add_option("--model-output", options->output, "The output that counts, where the model has several")
+      ->type_name("NAME");
   app.add_option("--bits", options->bits, "Weight bits for BOPs and packed size (default: 8, or what the codes need)")
       ->type_name("B")
       ->check(CLI::Range(2, 8));

@@ -24,7 +24,8 @@ struct Samples {
 
 void check_model_fits(const std::string& model, const Shape& input, std::int64_t outputs, const Samples& samples) {
   const Shape& sample = samples.shape;
-  require(input == sample, ErrorKind::input,
+  const bool row = input == Shape{1, 1, sample.size()} && sample.c == 1;  // a vector of all pixels, row by row
+  require(input == sample || row, ErrorKind::input,
           "{}: the input is {} x {} x {} (height, width, channels); the samples of {} are {} x {} x {}", model, input.h,
           input.w, input.c, samples.description, sample.h, sample.w, sample.c);
   require(!samples.series || outputs == sample.size(), ErrorKind::input,
@@ -57,10 +58,14 @@ Datasets open_datasets(Config& config) {
 }
 
 std::shared_ptr<const Graph> load_graph(const Config& config) {
-  require(!is_qdq_onnx(config.model), ErrorKind::input,
+  require(onnx_kind(config.model) != OnnxKind::tuned, ErrorKind::input,
           "{}: is an integer (QDQ) model; key 'model' needs the float model it came from", config.model);
+  const bool labelled = config.data.format != "csv" && config.data.format != "npy";
   return std::make_shared<const Graph>(
-      import_onnx(config.model, {.height = config.input_height, .width = config.input_width}));
+      import_onnx(config.model, {.height = config.input_height,
+                                 .width = config.input_width,
+                                 .output = config.model_output,
+                                 .results = labelled ? Results::ranked : Results::exact}));
 }
 
 void check_files_exist(const Config& config, const std::string& origin, bool with_model) {

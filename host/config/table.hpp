@@ -180,6 +180,7 @@ void describe(Visitor& v, Config& c) {
             65536);
   v.integer({"input_width", optional, "for a model with a symbolic width; 0: as the model says"}, c.input_width, 0,
             65536);
+  v.name({"model_output", optional, "name of the output that counts, for a model with several"}, c.model_output);
   v.object({"data", optional, ""}, c.data);
   v.object({"quant", optional, ""}, c.quant);
   v.object({"search", optional, ""}, c.search);

@@ -87,7 +87,8 @@ class FloatProgram {
     for (int i = 0; i < static_cast<int>(graph_.nodes.size()); ++i) {
       const Node& node = graph_.nodes[index(i)];
       const auto may = float_facet(node).in_place;
-      const bool in_place = may != nullptr && may(node) && dies_at(node.inputs[0]) == i;
+      const bool in_place = may != nullptr && may(node) && dies_at(node.inputs[0]) == i &&
+                            graph_.nodes[index(node.inputs[0])].shape.size() == node.shape.size();
       if (in_place) {
         slot_[index(i)] = slot_[index(node.inputs[0])];
       } else if (!free.empty()) {

@@ -29,6 +29,16 @@ class FloatWriter {
   bool flat(int node) const { return flat_[static_cast<std::size_t>(node)]; }
   /// A new tensor with a name like `wanted`; returns the name.
   std::string initializer(const std::string& wanted, const Dims& dims, std::span<const float> values);
+  /// The same for one value per channel, so that it broadcasts over the node's first input as ONNX sees it.
+  std::string per_channel(const Node& node, const std::string& wanted, std::span<const double> values);
+  /// A tensor of the given shape, NHWC, in the order in which ONNX sees the node's first input.
+  std::string tensor(const Node& node, const std::string& wanted, const Shape& shape, std::span<const float> values);
+  /// The same for integers.
+  std::string integers(const std::string& wanted, std::span<const std::int64_t> values);
+  /// A node before the one that is being written, with an output of its own.
+  onnx::NodeProto& node_before(const std::string& wanted);
+  /// Makes `out`, the node that is being written, the one before it, which goes.
+  void become_last(onnx::NodeProto& out);
   /// One entry per window axis.
   Dims per_axis(std::int64_t h, std::int64_t w) const { return graph_.spatial_rank == 1 ? Dims{h} : Dims{h, w}; }
   Dims pads(std::int64_t top, std::int64_t left, std::int64_t bottom, std::int64_t right) const;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "elementwise.hpp"
 #include "importer.hpp"
 #include "refusal.hpp"
 #include "window_import.hpp"
@@ -42,30 +43,49 @@ void check_pool_axis(const WindowAxis& axis) {
         axis.dilation);
 }
 
-/// Reads the window of a pool; ceil_mode becomes padding behind the image. `extended`: whether it did.
-WindowAxes read_pool_window(Builder& b, NodeView& view, const Shape& in, bool& extended) {
+/// Reads the window of a pool over an image with `around`; ceil_mode becomes padding behind the image. `extended`:
+/// whether it did.
+WindowAxes read_pool_window(Builder& b, NodeView& view, const Value& x, const Padding& around, bool& extended) {
   AutoPad auto_pad{};
-  WindowAxes axes = read_window(b, view, in, {}, auto_pad);
+  WindowAxes axes = read_window(view, b.shape(x), x.map.rank() - 2, {}, auto_pad);
+  axes[0].in += around.top + around.bottom;
+  axes[1].in += around.left + around.right;
   apply_auto_pad(axes, auto_pad);
   const bool ceil_mode = view.attributes.integer("ceil_mode", 0) != 0;
   extended = false;
   for (WindowAxis& axis : axes) {
-    check_pool_axis(axis);
-    if (!ceil_mode) continue;
-    const std::int64_t extension = ceil_extension(axis);
+    const std::int64_t extension = ceil_mode && axis_extent(axis) > 0 ? ceil_extension(axis) : 0;
     check_supported(extension == 0 || axis.pad_after + extension < axis.window,
                     "ceil_mode adds a window that reaches {} beyond the image, as far as the window's extent of {}",
                     axis.pad_after + extension, axis.window);
     axis.pad_after += extension;
     extended = extended || extension > 0;
-    check_pool_axis(axis);
   }
+  take_padding(axes, around);
+  for (const WindowAxis& axis : axes) check_pool_axis(axis);
   return axes;
+}
+
+/// Whether no element of the value is below zero.
+bool is_nonnegative(const Graph& graph, int index) {
+  const Node& node = graph.nodes[static_cast<std::size_t>(index)];
+  if (const auto bounds = bounds_of(node)) return bounds->low >= 0;
+  const bool passes = std::holds_alternative<FloatWindow>(node.what) || std::holds_alternative<FloatMove>(node.what);
+  return passes && std::ranges::all_of(node.inputs, [&](int input) { return is_nonnegative(graph, input); });
+}
+
+/// Whether the operator pads by itself.
+bool has_padding(NodeView& view) {
+  const auto pads = view.attributes.integers("pads");
+  const std::string automatic = view.attributes.text("auto_pad", "NOTSET");
+  return automatic.starts_with("SAME") || view.attributes.integer("ceil_mode", 0) != 0 ||
+         (pads && std::ranges::any_of(*pads, [](std::int64_t pad) { return pad != 0; }));
 }
 
 Value add_pool(Builder& b, NodeView& view, WindowKind kind, const Value& x, const WindowAxes& axes,
                bool count_include_pad) {
-  return b.add(make_node(FloatWindow{kind, to_window(axes), count_include_pad}, view.name, {x.node}), false);
+  return b.add_spatial(make_node(FloatWindow{kind, to_window(axes), count_include_pad}, view.name, {x.node}),
+                       x.map.rank() - 2);
 }
 
 Value add_global_average(Builder& b, NodeView& view, const Value& x) {
@@ -73,57 +93,40 @@ Value add_global_average(Builder& b, NodeView& view, const Value& x) {
   return add_pool(b, view, WindowKind::average, x, {WindowAxis{in.h, in.h}, WindowAxis{in.w, in.w}}, false);
 }
 
-/// The reduced axes: an attribute before opset 18, an input since.
-std::vector<std::int64_t> read_axes(const Builder& b, NodeView& view) {
-  if (b.opset < 18) {
-    check(!view.has(1), "axes are an input only since opset 18");
-    return view.attributes.integers("axes").value_or(std::vector<std::int64_t>{});
-  }
-  view.attributes.integer("noop_with_empty_axes", 0);  // without axes it is unsupported either way
-  if (!view.has(1)) return {};
-  return read_integers(view.constant(1, "axes")).values;
-}
-
 }  // namespace
 
 Value import_max_pool(Builder& b, NodeView& view) {
-  const Value& x = view.spatial(0);
+  Value x = view.activation(0);
+  // Zeros that a maximum may meet are elements; below them the window's own padding, which counts for nothing, is
+  // equal.
+  if (!x.padding.none() && !x.padding.least && !is_nonnegative(b.graph, x.node)) x = without_padding(b, view.name, x);
+  x = b.spatial(x);
+  const Padding around = x.padding;
   view.attributes.integer("storage_order", 0);  // orders the indices, which nobody may read
   bool extended = false;
-  const WindowAxes axes = read_pool_window(b, view, b.shape(x), extended);
+  const WindowAxes axes = read_pool_window(b, view, x, around, extended);
   return add_pool(b, view, WindowKind::max, x, axes, false);
 }
 
 Value import_average_pool(Builder& b, NodeView& view) {
-  const Value& x = view.spatial(0);
+  Value x = view.activation(0);
+  const bool stated = view.attributes.integer("count_include_pad", 0) != 0;
+  // Zeros that count beside padding of the window's own that does not are elements.
+  if (!stated && has_padding(view)) x = without_padding(b, view.name, x);
+  x = b.spatial(x);
+  const Padding& p = x.padding;
+  check_supported(!p.least, "it averages over padding by the smallest number");
   bool extended = false;
-  const WindowAxes axes = read_pool_window(b, view, b.shape(x), extended);
+  const WindowAxes axes = read_pool_window(b, view, x, p, extended);
   for (const WindowAxis& axis : axes) check_supported(axis.dilation == 1, "dilated average pooling");
-  const bool include = view.attributes.integer("count_include_pad", 0) != 0;
+  const bool include = stated || !p.none();
   check_supported(!extended || !include,
                   "ceil_mode with count_include_pad = 1 divides the last window by fewer taps than its extent");
   return add_pool(b, view, WindowKind::average, x, axes, include);
 }
 
 Value import_global_average_pool(Builder& b, NodeView& view) {
-  return add_global_average(b, view, view.spatial(0));
-}
-
-Value import_reduce_mean(Builder& b, NodeView& view) {
-  const Value& x = view.spatial(0);
-  const bool keep = view.attributes.integer("keepdims", 1) != 0;
-  std::vector<std::int64_t> axes = read_axes(b, view);
-  const std::string stated = format_dims(axes);
-  const auto rank = static_cast<std::int64_t>(b.rank()) + 2;
-  for (std::int64_t& axis : axes) axis = axis < 0 && axis >= -rank ? axis + rank : axis;
-  std::ranges::sort(axes);
-  const std::vector<std::int64_t> spatial =
-      b.rank() == 1 ? std::vector<std::int64_t>{2} : std::vector<std::int64_t>{2, 3};
-  check_supported(axes == spatial, "it averages over the axes {}; all spatial axes {} are supported", stated,
-                  format_dims(spatial));
-  const Value mean = add_global_average(b, view, x);
-  if (keep) return mean;
-  return b.add(make_node(FloatMove{}, b.unique_name(view.name + "_flatten"), {mean.node}, b.shape(mean)), true);
+  return add_global_average(b, view, b.spatial(view.activation(0)));
 }
 
 }  // namespace qnudge

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <utility>
 
 #include "refusal.hpp"
@@ -12,36 +13,84 @@
 namespace qnudge {
 namespace {
 
-constexpr std::int64_t kMaxElements = std::int64_t{1} << 31;  ///< of one activation of one sample
+constexpr int kMany = 1 << 30;
 
 constexpr std::array kOperators = {
-    Operator{"Add", 2, 2, 1, import_add},
-    Operator{"AveragePool", 1, 1, 1, import_average_pool},
+    Operator{"Abs", 1, 1, 1, import_unary, nullptr, true},
+    Operator{"Add", 2, 2, 1, import_combine, nullptr, true},
+    Operator{"ArgMax", 1, 1, 1, import_head},
+    Operator{"AveragePool", 1, 1, 1, import_average_pool, nullptr, false, true},
     Operator{"BatchNormalization", 5, 5, 5, import_batch_norm},
-    Operator{"Clip", 1, 3, 1, import_clip},
-    Operator{"Concat", 1, 1 << 30, 1, import_concat},
+    Operator{"Ceil", 1, 1, 1, import_unary, nullptr, true},
+    Operator{"Celu", 1, 1, 1, import_unary, nullptr, true},
+    Operator{"Clip", 1, 3, 1, import_clip, nullptr, true},
+    Operator{"Concat", 1, kMany, 1, import_concat},
     Operator{"Constant", 0, 0, 1, import_constant},
-    Operator{"Conv", 2, 3, 1, import_conv},
+    Operator{"Conv", 2, 3, 1, import_conv, nullptr, false, true},
     Operator{"ConvTranspose", 2, 3, 1, import_conv_transpose},
-    Operator{"Dropout", 1, 3, 2, import_dropout},
-    Operator{"Flatten", 1, 1, 1, import_flatten},
+    Operator{"DepthToSpace", 1, 1, 1, import_edit},
+    Operator{"Div", 2, 2, 1, import_combine, nullptr, true},
+    Operator{"Dropout", 1, 3, 2, import_dropout, nullptr, true},
+    Operator{"Elu", 1, 1, 1, import_unary, nullptr, true},
+    Operator{"Erf", 1, 1, 1, import_unary, nullptr, true},
+    Operator{"Exp", 1, 1, 1, import_unary, nullptr, true},
+    Operator{"Expand", 2, 2, 1, import_edit},
+    Operator{"Flatten", 1, 1, 1, import_edit},
+    Operator{"Floor", 1, 1, 1, import_unary, nullptr, true},
+    Operator{"Gather", 2, 2, 1, import_gather},
+    Operator{"Gelu", 1, 1, 1, import_unary, nullptr, true},
     Operator{"Gemm", 2, 3, 1, import_gemm},
     Operator{"GlobalAveragePool", 1, 1, 1, import_global_average_pool},
-    Operator{"Identity", 1, 1, 1, import_identity},
-    Operator{"MatMul", 2, 2, 1, import_matmul},
-    Operator{"MaxPool", 1, 1, 2, import_max_pool},
-    Operator{"ReduceMean", 1, 2, 1, import_reduce_mean},
-    Operator{"Relu", 1, 1, 1, import_relu},
-    Operator{"Reshape", 2, 2, 1, import_reshape},
-    Operator{"Sigmoid", 1, 1, 1, import_sigmoid},
+    Operator{"GlobalMaxPool", 1, 1, 1, import_global_max_pool},
+    Operator{"GroupNormalization", 3, 3, 1, import_group_norm},
+    Operator{"HardSigmoid", 1, 1, 1, import_unary, nullptr, true},
+    Operator{"HardSwish", 1, 1, 1, import_unary, nullptr, true},
+    Operator{"Identity", 1, 1, 1, import_identity, nullptr, true},
+    Operator{"InstanceNormalization", 3, 3, 1, import_instance_norm},
+    Operator{"LayerNormalization", 1, 3, 3, import_layer_norm},
+    Operator{"LeakyRelu", 1, 1, 1, import_unary, nullptr, true},
+    Operator{"Log", 1, 1, 1, import_unary, nullptr, true},
+    Operator{"LogSoftmax", 1, 1, 1, import_head},
+    Operator{"MatMul", 2, 2, 1, import_matmul, nullptr, true},
+    Operator{"Max", 1, kMany, 1, import_combine, nullptr, true},
+    Operator{"MaxPool", 1, 1, 2, import_max_pool, nullptr, false, true},
+    Operator{"Mean", 1, kMany, 1, import_combine, nullptr, true},
+    Operator{"Min", 1, kMany, 1, import_combine, nullptr, true},
+    Operator{"Mish", 1, 1, 1, import_unary, nullptr, true},
+    Operator{"Mul", 2, 2, 1, import_combine, nullptr, true},
+    Operator{"Neg", 1, 1, 1, import_unary, nullptr, true},
+    Operator{"PRelu", 2, 2, 1, import_prelu, nullptr, true},
+    Operator{"Pad", 1, 4, 1, import_pad, nullptr, false, true},
+    Operator{"Pow", 2, 2, 1, import_pow, nullptr, true},
+    Operator{"RMSNormalization", 1, 2, 1, import_layer_norm},
+    Operator{"Reciprocal", 1, 1, 1, import_unary, nullptr, true},
+    Operator{"ReduceMax", 1, 2, 1, import_reduce},
+    Operator{"ReduceMean", 1, 2, 1, import_reduce},
+    Operator{"ReduceSum", 1, 2, 1, import_reduce},
+    Operator{"Relu", 1, 1, 1, import_unary, nullptr, true},
+    Operator{"Reshape", 2, 2, 1, import_edit},
+    Operator{"Resize", 1, 4, 1, import_resize},
+    Operator{"Round", 1, 1, 1, import_unary, nullptr, true},
+    Operator{"Selu", 1, 1, 1, import_unary, nullptr, true},
+    Operator{"Shape", 1, 1, 1, import_shape, nullptr, true},
+    Operator{"Sigmoid", 1, 1, 1, import_unary, nullptr, true},
+    Operator{"Size", 1, 1, 1, import_size, nullptr, true},
+    Operator{"Slice", 1, 5, 1, import_edit},
+    Operator{"Softmax", 1, 1, 1, import_softmax},
+    Operator{"Softplus", 1, 1, 1, import_unary, nullptr, true},
+    Operator{"Softsign", 1, 1, 1, import_unary, nullptr, true},
+    Operator{"SpaceToDepth", 1, 1, 1, import_edit},
+    Operator{"Split", 1, 2, kMany, nullptr, import_split},
+    Operator{"Sqrt", 1, 1, 1, import_unary, nullptr, true},
+    Operator{"Squeeze", 1, 2, 1, import_edit},
+    Operator{"Sub", 2, 2, 1, import_combine, nullptr, true},
+    Operator{"Sum", 1, kMany, 1, import_combine, nullptr, true},
+    Operator{"Tanh", 1, 1, 1, import_unary, nullptr, true},
+    Operator{"ThresholdedRelu", 1, 1, 1, import_unary, nullptr, true},
+    Operator{"Transpose", 1, 1, 1, import_edit},
+    Operator{"Unsqueeze", 1, 2, 1, import_edit},
+    Operator{"Upsample", 1, 2, 1, import_resize},
 };
-
-/// Within [1, kMaxElements], without overflow whatever the extents.
-bool acceptable(const Shape& shape) {
-  const auto fits = [](std::int64_t extent) { return extent >= 1 && extent <= kMaxElements; };
-  return fits(shape.h) && fits(shape.w) && fits(shape.c) && shape.h * shape.w <= kMaxElements &&
-         shape.h * shape.w <= kMaxElements / shape.c;
-}
 
 }  // namespace
 
@@ -56,60 +105,96 @@ std::string supported_operators() {
   return fmt::format("{}", fmt::join(types, ", "));
 }
 
-Node make_node(FloatPrimitive what, std::string name, std::vector<int> inputs, const Shape& shape) {
-  Node node;
-  node.what = std::move(what);
-  node.name = std::move(name);
-  node.inputs = std::move(inputs);
-  node.shape = shape;
-  return node;
-}
-
-std::string Builder::describe(const Value& value) {
-  const Shape& s = shape(value);
-  if (value.flat) return fmt::format("[N, {}]", s.size());
-  return rank() == 1 ? fmt::format("[N, {}, {}]", s.c, s.h) : fmt::format("[N, {}, {}, {}]", s.c, s.h, s.w);
-}
-
-std::string Builder::unique_name(const std::string& wanted) {
-  std::string name = wanted;
-  for (int i = 2; !names.insert(name).second; ++i) name = fmt::format("{}_{}", wanted, i);
-  return name;
-}
-
-Shape Builder::output_of(const Node& node) const {
-  std::vector<Shape> inputs;
-  for (const int input : node.inputs) inputs.push_back(graph.nodes[static_cast<std::size_t>(input)].shape);
-  return shape_of(node, inputs);
-}
-
-Value Builder::add(Node node, bool flat) {
-  node.shape = output_of(node);
-  check(acceptable(node.shape), "its output of {} x {} positions and {} channels is outside 1 to 2^31 elements",
-        node.shape.h, node.shape.w, node.shape.c);
-  if (node.layer() != nullptr) weight_count += static_cast<std::int64_t>(node.layer()->weights.size());
-  check(weight_count <= max_weights,
-        "the nodes up to here hold {} weights, more than {}: too many nodes share a tensor", weight_count, max_weights);
-  graph.nodes.push_back(std::move(node));
-  return {.node = static_cast<int>(graph.nodes.size()) - 1, .flat = flat};
-}
-
 const Value& NodeView::activation(std::size_t i) const {
   check(has(i), "input {} is left out", i);
-  check_supported(inputs[i].activation(), "input {} is a constant; constant arithmetic is not folded", i);
+  check_supported(inputs[i].activation(), "input {} is a constant, which this operator cannot take there", i);
   return inputs[i];
 }
 
-const Value& NodeView::spatial(std::size_t i) const {
-  const Value& value = activation(i);
-  check(!value.flat, "input {} has rank 2; [N, C, L] or [N, C, H, W] is needed", i);
-  return value;
-}
-
-const onnx::TensorProto& NodeView::constant(std::size_t i, std::string_view role) const {
+const Value& NodeView::constant(std::size_t i, std::string_view role) const {
   check(has(i), "the {} (input {}) are left out", role, i);
   check_supported(inputs[i].constant(), "the {} (input {}) are computed by the network; constants are needed", role, i);
-  return *inputs[i].tensor;
+  return inputs[i];
+}
+
+std::vector<std::int64_t> NodeView::constant_dims(std::size_t i, std::string_view role) const {
+  const Value& value = constant(i, role);
+  if (value.stored != nullptr) {
+    checked_elements(*value.stored);
+    return dims_of(*value.stored);
+  }
+  std::vector<std::int64_t> dims;
+  for (const Extent& extent : value.known->dims) dims.push_back(extent.count);
+  return dims;
+}
+
+FloatTensor NodeView::floats(std::size_t i, std::string_view role, NonFinite non_finite) const {
+  const Value& value = constant(i, role);
+  if (value.stored != nullptr) return read_floats(*value.stored, non_finite);
+  FloatTensor read = fixed_floats(*value.known, role);
+  for (const float number : read.values) {
+    check(std::isfinite(number) || (non_finite == NonFinite::allow && !std::isnan(number)),
+          "the {} hold {}; finite values are needed", role, number);
+  }
+  return read;
+}
+
+void NodeView::visit(std::size_t i, std::string_view role,
+                     const std::function<void(std::int64_t, std::span<const float>)>& take) const {
+  const Value& value = constant(i, role);
+  if (value.stored != nullptr) return visit_floats(*value.stored, NonFinite::refuse, take);
+  take(0, floats(i, role).values);
+}
+
+IntegerTensor NodeView::integers(std::size_t i, std::string_view role) const {
+  const Value& value = constant(i, role);
+  return value.stored != nullptr ? read_integers(*value.stored) : fixed_integers(*value.known, role);
+}
+
+std::vector<Affine> NodeView::affine(std::size_t i, std::string_view role) const {
+  const Value& value = constant(i, role);
+  if (value.stored == nullptr) {
+    check(!value.known->is_real(), "the {} are no integers", role);
+    return value.known->integers;
+  }
+  std::vector<Affine> values;
+  const IntegerTensor read = read_integers(*value.stored);
+  for (const std::int64_t number : read.values) values.push_back({number});
+  return values;
+}
+
+std::optional<std::vector<Affine>> read_argument(const Builder& builder, NodeView& view, std::string_view name,
+                                                 std::size_t i, int since) {
+  if (builder.opset >= since) {
+    return view.has(i) ? std::optional(view.affine(i, name)) : std::nullopt;
+  }
+  check(!view.has(i), "the {} are an input only since opset {}", name, since);
+  const auto list = view.attributes.integers(name);
+  if (!list) return std::nullopt;
+  std::vector<Affine> values;
+  for (const std::int64_t number : *list) values.push_back({number});
+  return values;
+}
+
+std::optional<std::vector<std::int64_t>> read_fixed_argument(const Builder& builder, NodeView& view,
+                                                             std::string_view name, std::size_t i, int since) {
+  const auto values = read_argument(builder, view, name, i, since);
+  if (!values) return std::nullopt;
+  return fixed_integers(known_integers({static_cast<std::int64_t>(values->size())}, *values), name).values;
+}
+
+std::size_t normal_axis(std::int64_t axis, std::size_t rank) {
+  const auto limit = static_cast<std::int64_t>(rank);
+  check(axis >= -limit && axis < limit, "an axis is {}, but the rank is {}", axis, rank);
+  return static_cast<std::size_t>(axis < 0 ? axis + limit : axis);
+}
+
+std::vector<std::size_t> normal_axes(const std::vector<std::int64_t>& axes, std::size_t rank) {
+  std::vector<std::size_t> normal;
+  for (const std::int64_t axis : axes) normal.push_back(normal_axis(axis, rank));
+  std::ranges::sort(normal);
+  check(std::ranges::adjacent_find(normal) == normal.end(), "the axes {} name one twice", format_dims(axes));
+  return normal;
 }
 
 }  // namespace qnudge

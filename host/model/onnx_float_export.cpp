@@ -78,6 +78,59 @@ std::string FloatWriter::initializer(const std::string& wanted, const Dims& dims
   return tensor.name();
 }
 
+std::string FloatWriter::per_channel(const Node& node, const std::string& wanted, std::span<const double> values) {
+  const Shape& in = input_shape(node, 0);
+  const bool spread = flat(node.inputs[0]);  // over the pixels that a flattened tensor has in one row
+  std::vector<float> all;
+  for (const double value : values) {
+    all.insert(all.end(), static_cast<std::size_t>(spread ? in.h * in.w : 1), static_cast<float>(value));
+  }
+  Dims dims{static_cast<std::int64_t>(all.size())};
+  if (!spread) dims.resize(1 + static_cast<std::size_t>(graph_.spatial_rank), 1);
+  return initializer(wanted, dims, all);
+}
+
+std::string FloatWriter::tensor(const Node& node, const std::string& wanted, const Shape& shape,
+                                std::span<const float> values) {
+  std::vector<float> chw;
+  for (std::int64_t c = 0; c < shape.c; ++c) {
+    for (std::int64_t p = 0; p < shape.h * shape.w; ++p) {
+      chw.push_back(values[static_cast<std::size_t>(p * shape.c + c)]);
+    }
+  }
+  if (!node.inputs.empty() && flat(node.inputs[0])) return initializer(wanted, {shape.size()}, chw);
+  Dims dims = per_axis(shape.h, shape.w);
+  dims.insert(dims.begin(), shape.c);
+  return initializer(wanted, dims, chw);
+}
+
+std::string FloatWriter::integers(const std::string& wanted, std::span<const std::int64_t> values) {
+  onnx::TensorProto& tensor = *model_.mutable_graph()->add_initializer();
+  tensor.set_name(unique(wanted));
+  tensor.set_data_type(onnx::TensorProto::INT64);
+  tensor.add_dims(static_cast<std::int64_t>(values.size()));
+  tensor.set_raw_data(values.data(), values.size_bytes());
+  return tensor.name();
+}
+
+onnx::NodeProto& FloatWriter::node_before(const std::string& wanted) {
+  auto& nodes = *model_.mutable_graph()->mutable_node();
+  onnx::NodeProto& added = *nodes.Add();
+  added.set_name(unique(wanted));
+  added.add_output(added.name());
+  nodes.SwapElements(nodes.size() - 2, nodes.size() - 1);
+  return added;
+}
+
+void FloatWriter::become_last(onnx::NodeProto& out) {
+  auto& nodes = *model_.mutable_graph()->mutable_node();
+  onnx::NodeProto& last = nodes[nodes.size() - 2];
+  out.set_op_type(last.op_type());
+  out.mutable_input()->Swap(last.mutable_input());
+  out.mutable_attribute()->Swap(last.mutable_attribute());
+  nodes.DeleteSubrange(nodes.size() - 2, 1);
+}
+
 void FloatWriter::write_node(int index) {
   const auto i = static_cast<std::size_t>(index);
   const Node& node = graph_.nodes[i];
@@ -94,7 +147,12 @@ onnx::ModelProto FloatWriter::run() {
   name_tensors();
   model_.set_ir_version(kIrVersion);
   model_.set_producer_name("qnudge");
-  model_.add_opset_import()->set_version(kOpset);
+  int opset = kOpset;
+  for (const Node& node : graph_.nodes) {
+    const auto needed = model_facet(node).opset;
+    if (needed != nullptr) opset = std::max(opset, needed(node));
+  }
+  model_.add_opset_import()->set_version(opset);
   model_.mutable_graph()->set_name("qnudge");
   for (const Node& node : graph_.nodes) {
     const auto flattens = model_facet(node).flattens;
@@ -108,7 +166,8 @@ onnx::ModelProto FloatWriter::run() {
 }
 
 void export_float_onnx(const Graph& graph, const std::filesystem::path& path) {
-  const onnx::ModelProto model = FloatWriter(graph).run();
+  onnx::ModelProto model = FloatWriter(graph).run();
+  wrap_ends(model, graph.ends);
   std::string bytes;
   require(model.ByteSizeLong() < (std::size_t{1} << 31) && model.SerializeToString(&bytes), ErrorKind::usage,
           "{}: the model is larger than the 2 GiB of an ONNX file", path.string());

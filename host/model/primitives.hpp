@@ -21,6 +21,7 @@ struct ModelFacet {
   /// Completes `out`, which has its name, inputs and output; null for an input.
   void (*write)(const Node&, FloatWriter&, onnx::NodeProto& out);
   std::optional<ScalarFunction::Bounds> (*bounds)(const Node&) = nullptr;  ///< see bounds_of; null: never
+  int (*opset)(const Node&) = nullptr;                                     ///< that the node needs; null: any
   bool (*flattens)(const Node&) = nullptr;  ///< ONNX sees [N, features] whatever the inputs are; null: never
 };
 
@@ -29,7 +30,7 @@ const ModelFacet& model_facet(const Node& node);
 
 /// Defined in the rooms, host/primitives/<name>/model.cpp.
 namespace model_facets {
-extern const ModelFacet input, layer, batch_norm, table, combine, window, move;
+extern const ModelFacet input, layer, batch_norm, table, combine, window, move, product, normalise;
 }
 
 }  // namespace qnudge

@@ -41,6 +41,7 @@ constexpr std::array kOps = {
     OpRow{Op::floor, "floor", 1},
     OpRow{Op::ceil, "ceil", 1},
     OpRow{Op::round, "round", 1},
+    OpRow{Op::parameter, "parameter", 0},
 };
 
 const OpRow& row(Op op) {
@@ -101,6 +102,7 @@ void evaluate(Op op, const T* a, const T* b, T* to, std::size_t count) {
       return each([](T u, T) { return std::nearbyint(u); });
     case Op::x:
     case Op::constant:
+    case Op::parameter:
       break;
   }
   fail(ErrorKind::internal, "step '{}' has no operands to evaluate", to_string(op));
@@ -123,7 +125,9 @@ ScalarFunction::ScalarFunction(std::span<const Step> steps) : steps_(steps.begin
   for (std::size_t i = 1; i < steps_.size(); ++i) {
     const Step& step = steps_[i];
     const auto earlier = [&](int at) { return at >= 0 && at < static_cast<int>(i); };
-    const bool known = static_cast<std::size_t>(step.op) < kOps.size() && step.op != Op::x;
+    const bool numbered = step.constant >= 0 && step.constant < kMaxSteps && step.constant == std::floor(step.constant);
+    const bool known =
+        static_cast<std::size_t>(step.op) < kOps.size() && step.op != Op::x && (step.op != Op::parameter || numbered);
     require(known && earlier(step.a) == (operands(step.op) >= 1) && earlier(step.b) == (operands(step.op) == 2),
             ErrorKind::input, "step {} of a scalar function does not refer to earlier steps as its kind needs", i);
   }
@@ -155,9 +159,43 @@ ScalarFunction ScalarFunction::cut_to(int last) {
   return std::move(*this);
 }
 
-ScalarFunction ScalarFunction::constant(double value) {
+ScalarFunction ScalarFunction::leaf(const Step& step) {
   ScalarFunction f;
-  f.append({.op = Op::constant, .constant = value});
+  f.append(step);
+  return f;
+}
+
+ScalarFunction ScalarFunction::constant(double value) {
+  return leaf({.op = Op::constant, .constant = value});
+}
+
+ScalarFunction ScalarFunction::parameter(std::size_t number) {
+  return leaf({.op = Op::parameter, .constant = static_cast<double>(number)});
+}
+
+std::size_t ScalarFunction::parameters() const {
+  std::size_t count = 0;
+  for (const Step& step : steps_) {
+    if (step.op == Op::parameter) count = std::max(count, static_cast<std::size_t>(step.constant) + 1);
+  }
+  return count;
+}
+
+ScalarFunction ScalarFunction::renumbered(std::size_t first) const {
+  ScalarFunction f = *this;
+  for (Step& step : f.steps_) {
+    if (step.op == Op::parameter) step.constant += static_cast<double>(first);
+  }
+  return f;
+}
+
+/// Step by step, so that the functions of all channels have the same steps.
+ScalarFunction ScalarFunction::of_channel(const ChannelValues& values, std::size_t channel) const {
+  ScalarFunction f = *this;
+  for (Step& step : f.steps_) {
+    if (step.op != Op::parameter) continue;
+    step = {.op = Op::constant, .constant = values.at(static_cast<std::size_t>(step.constant)).at(channel)};
+  }
   return f;
 }
 

@@ -45,9 +45,8 @@ std::vector<std::int64_t> read_per_axis(NodeView& view, std::string_view name, s
   return *list;
 }
 
-WindowAxes read_window(const Builder& builder, NodeView& view, const Shape& in,
+WindowAxes read_window(NodeView& view, const Shape& in, std::size_t rank,
                        const std::vector<std::int64_t>& weight_window, AutoPad& auto_pad) {
-  const std::size_t rank = builder.rank();
   const auto kernel = read_kernel(view, weight_window, rank);
   const auto strides = read_per_axis(view, "strides", rank, 1, 1);
   const auto dilations = read_per_axis(view, "dilations", rank, 1, 1);
@@ -71,6 +70,15 @@ void apply_auto_pad(WindowAxes& axes, AutoPad auto_pad) {
     const std::int64_t total = std::max<std::int64_t>((out - 1) * axis.stride + axis.effective() - axis.in, 0);
     axis.pad_before = auto_pad == AutoPad::same_upper ? total / 2 : total - total / 2;
     axis.pad_after = total - axis.pad_before;
+  }
+}
+
+void take_padding(WindowAxes& axes, const Padding& around) {
+  const std::int64_t before[] = {around.top, around.left}, after[] = {around.bottom, around.right};
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    axes[i].in -= before[i] + after[i];
+    axes[i].pad_before += before[i];
+    axes[i].pad_after += after[i];
   }
 }
 

@@ -45,13 +45,6 @@ int binary_exponent(double value) {
   return exponent;
 }
 
-int exponent_of(double range) {
-  if (range == 0.0) return 0;
-  int exponent = binary_exponent(range);
-  exponent -= range <= std::ldexp(127.0, exponent - 7) ? 7 : 6;
-  return std::max(exponent, -kExponentLimit);
-}
-
 std::int8_t saturated_code(double value, int exponent) {
   return static_cast<std::int8_t>(std::nearbyint(std::clamp(std::ldexp(value, -exponent), -128.0, 127.0)));
 }
@@ -111,6 +104,13 @@ void settle_zero_inputs(IntNetwork& network, const Ranges& ranges, const std::ve
 }
 
 }  // namespace
+
+int exponent_of(double range) {
+  if (range == 0.0) return 0;
+  int exponent = binary_exponent(range);
+  exponent -= range <= std::ldexp(127.0, exponent - 7) ? 7 : 6;
+  return std::max(exponent, -kExponentLimit);
+}
 
 void calibrate(IntNetwork& network, const Ranges& ranges) {
   const std::vector<int> group = tied_groups(network);

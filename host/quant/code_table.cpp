@@ -101,6 +101,7 @@ void evaluate(Op op, mpfr_ptr to, mpfr_srcptr a, mpfr_srcptr b) {
       return;
     case Op::x:
     case Op::constant:
+    case Op::parameter:
       break;
   }
   fail(ErrorKind::internal, "step '{}' has no operands to evaluate", to_string(op));
@@ -214,6 +215,7 @@ Interval image(Op op, const Interval& a, const Interval& b) {
       return widened({step(a.low, 0), step(a.high, 0)}, true);
     case Op::x:
     case Op::constant:
+    case Op::parameter:
       break;
   }
   return anything;
@@ -248,6 +250,19 @@ std::vector<Half> half_table(const ScalarFunction& f, int in_exponent, int out_e
   for (std::uint32_t bits = 0; bits <= 0xffff; ++bits) {
     const auto x = static_cast<double>(to_float(Half{static_cast<std::uint16_t>(bits)}));
     table.push_back(nearest_half(evaluate(x, in_exponent, out_exponent)));
+  }
+  return table;
+}
+
+std::vector<std::int32_t> exponential_table(int exponent) {
+  constexpr int kFractionalBits = 30;
+  std::vector<std::int32_t> table;
+  Number value(kCodeBits);
+  for (int d = 0; d < 256; ++d) {
+    mpfr_set_si_2exp(value.get(), -d, exponent, kNearest);
+    mpfr_exp(value.get(), value.get(), kNearest);
+    mpfr_mul_2si(value.get(), value.get(), kFractionalBits, kNearest);
+    table.push_back(static_cast<std::int32_t>(mpfr_get_si(value.get(), kNearest)));
   }
   return table;
 }

@@ -13,6 +13,7 @@ Lowering::Lowering(const Graph& graph, BatchNormMode mode)
   network_.spatial_rank = graph.spatial_rank;
   network_.input_name = graph.input_name;
   network_.output_name = graph.output_name;
+  network_.ends = graph.ends;
   find_readers();
 }
 

@@ -57,12 +57,15 @@ std::string QdqWriter::run() {
   out_.reserve_tensor(net_.output_name);
   for (const IntNode& node : net_.nodes) {
     out_.reserve_node(node.name);
-    for (const int in : node.inputs) ++readers_[static_cast<std::size_t>(in)];
+    const auto readings = qdq_facet(node).readings;
+    const std::size_t each = readings == nullptr ? 1 : readings(net_, node);
+    for (const int in : node.inputs) readers_[static_cast<std::size_t>(in)] += each;
   }
   if (!net_.float_output()) ++readers_[static_cast<std::size_t>(net_.output)];
   for (int i = 0; i < static_cast<int>(net_.nodes.size()); ++i) qdq_facet(net_.at(i)).write(*this, i);
   out_.output(net_.output_name, dims_of(net_.output));
-  return out_.bytes();
+  wrap_ends(out_.model(), net_.ends);
+  return out_.model().SerializeAsString();
 }
 
 OnnxWriter::Dims QdqWriter::axes(std::int64_t h, std::int64_t w) const {

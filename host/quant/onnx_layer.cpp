@@ -84,4 +84,12 @@ std::string part_of(const std::string& name) {
   return "part of " + name;
 }
 
+std::string step_of(const std::string& name) {
+  return "step of " + name;
+}
+
+bool is_step(const std::string& text) {
+  return text.starts_with("step of ");
+}
+
 }  // namespace qnudge

@@ -32,4 +32,8 @@ bool parse_units(const std::string& text, int& exponent);
 /// Marks nodes that belong to node `name` and have no counterpart in the integer network.
 std::string part_of(const std::string& name);
 
+/// Marks nodes of a primitive that ONNX spells by several, but for the one that stands for all.
+std::string step_of(const std::string& name);
+bool is_step(const std::string& text);
+
 }  // namespace qnudge

@@ -12,6 +12,7 @@
 #include "qdq_primitives.hpp"
 #include "qdq_reader.hpp"
 #include "qnudge/core/files.hpp"
+#include "qnudge/model/onnx_import.hpp"
 #include "qnudge/quant/onnx_export.hpp"
 #include "qnudge/quant/quantise.hpp"
 
@@ -36,8 +37,10 @@ bool is_own_bound(const onnx::NodeProto& from) {
 }  // namespace
 
 IntNetwork QdqReader::run() {
-  const auto is_cast = [](const onnx::NodeProto& from) { return from.op_type() == "Cast"; };
-  if (std::ranges::any_of(graph_.node(), is_cast)) net_.activations = Activations::half;
+  const auto to_half = [](const onnx::NodeProto& from) {
+    return from.op_type() == "Cast" && read_integer(from, "to", 0) == onnx::TensorProto::FLOAT16;
+  };
+  if (std::ranges::any_of(graph_.node(), to_half)) net_.activations = Activations::half;
   read_input();
   for (int i = 0; i < graph_.node_size(); ++i) {
     try {
@@ -110,12 +113,14 @@ IntNode QdqReader::make(const onnx::NodeProto& from, IntPrimitive what, std::vec
 void QdqReader::read_node(const onnx::NodeProto& from) {
   require(from.output_size() == 1, ErrorKind::input, "it has {} outputs; 1 is needed", from.output_size());
   const std::string& op = from.op_type();
+  if (is_own_bound(from)) return read_own_bound(from);
+  if (is_step(from.doc_string())) return read_step(from);
+  if (op == "Unsqueeze" || (op == "Flatten" && !from.doc_string().empty())) return read_reshape(from);
+  if (read_primitive(*this, from)) return;
   if (op == "QuantizeLinear") return quantise(from, constants_.exponent(input(from, 1)));
   if (op == "Cast") return read_cast(from);
-  if (op == "DequantizeLinear") return read_dequantise(from);
-  if (is_own_bound(from)) return read_own_bound(from);
-  if (op == "Unsqueeze" || (op == "Flatten" && !from.doc_string().empty())) return read_reshape(from);
-  require(read_primitive(*this, from), ErrorKind::input, "its operator is not one that qnudge writes");
+  require(op == "DequantizeLinear", ErrorKind::input, "its operator is not one that qnudge writes");
+  read_dequantise(from);
 }
 
 void QdqReader::read_cast(const onnx::NodeProto& from) {
@@ -154,6 +159,16 @@ void QdqReader::read_reshape(const onnx::NodeProto& from) {
   } else {
     values_[from.output(0)] = {Value::real, reading(from, 0)};
   }
+}
+
+/// Stands for the latest node that it reads anything of.
+void QdqReader::read_step(const onnx::NodeProto& from) {
+  const Value* latest = nullptr;
+  for (const std::string& name : from.input()) {
+    const auto at = values_.find(name);
+    if (at != values_.end() && (latest == nullptr || at->second.node > latest->node)) latest = &at->second;
+  }
+  if (latest != nullptr) values_[from.output(0)] = Value(*latest);  // else it computes a constant
 }
 
 /// A code for a bound that must lie on the node's grid.
@@ -244,13 +259,15 @@ void QdqReader::finish() {
 
 IntNetwork import_qdq_onnx(const std::filesystem::path& path) {
   try {
-    const onnx::ModelProto model = parse(path);
+    onnx::ModelProto model = parse(path);
     require(model.producer_name() == kProducer, ErrorKind::input,
             "another tool (producer {}) wrote it; what qnudge tunes is the float model that it was made from",
             nlohmann::json(model.producer_name()).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
+    const std::string bytes = model.SerializeAsString();
+    const Ends ends = unwrap_ends(model);
     IntNetwork network = QdqReader(model.graph()).run();
-    require(to_qdq_onnx(network) == model.SerializeAsString(), ErrorKind::input,
-            "it holds something that qnudge would not have written");
+    network.ends = ends;
+    require(to_qdq_onnx(network) == bytes, ErrorKind::input, "it holds something that qnudge would not have written");
     return network;
   } catch (const Error& error) {
     fail(ErrorKind::input, "{}: cannot be read as a QDQ model written by 'qnudge tune': {}", path.string(),
@@ -259,13 +276,7 @@ IntNetwork import_qdq_onnx(const std::filesystem::path& path) {
 }
 
 bool is_qdq_onnx(const std::filesystem::path& path) {
-  try {
-    const onnx::ModelProto model = parse(path);
-    return std::ranges::any_of(model.graph().node(),
-                               [](const onnx::NodeProto& node) { return node.op_type() == "DequantizeLinear"; });
-  } catch (const Error&) {
-    return false;
-  }
+  return onnx_kind(path) != OnnxKind::plain;
 }
 
 }  // namespace qnudge

@@ -44,7 +44,9 @@ class OnnxConstants {
   template <class T>
   static onnx::TensorProto::DataType type_of() {
     if constexpr (std::is_same_v<T, float>) return onnx::TensorProto::FLOAT;
-    return sizeof(T) == 1 ? onnx::TensorProto::INT8 : onnx::TensorProto::INT32;
+    return sizeof(T) == 1   ? onnx::TensorProto::INT8
+           : sizeof(T) == 4 ? onnx::TensorProto::INT32
+                            : onnx::TensorProto::INT64;
   }
   const onnx::TensorProto& find(const std::string& name) const;
   static std::size_t checked_count(const onnx::TensorProto& tensor, onnx::TensorProto::DataType type,

@@ -58,7 +58,7 @@ class OnnxWriter {
   std::string power_of_two(int exponent);
   std::string zero_int8();
 
-  std::string bytes() const { return model_.SerializeAsString(); }
+  onnx::ModelProto& model() { return model_; }
 
  private:
   onnx::GraphProto& graph() { return *model_.mutable_graph(); }

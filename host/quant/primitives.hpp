@@ -25,6 +25,9 @@ struct QuantFacet {
   std::optional<std::array<float, 2>> (*sum)(const IntNode&) = nullptr;
 };
 
+/// The smallest exponent whose codes hold values up to `range`, 127 steps of it, within kExponentLimit.
+int exponent_of(double range);
+
 /// The row of the table for this node.
 const QuantFacet& quant_facet(const IntNode& node);
 
@@ -33,13 +36,15 @@ void lower_node(Lowering& lowering, int i);
 
 /// Defined in the rooms, host/primitives/<name>/quant.cpp.
 namespace quant_facets {
-extern const QuantFacet input, layer, table, combine, window, move;
+extern const QuantFacet input, layer, table, combine, window, move, product, normalise;
 void lower_input(Lowering& lowering, int i);
 void lower_layer(Lowering& lowering, int i);
 void lower_table(Lowering& lowering, int i);
 void lower_combine(Lowering& lowering, int i);
 void lower_window(Lowering& lowering, int i);
 void lower_move(Lowering& lowering, int i);
+void lower_product(Lowering& lowering, int i);
+void lower_normalise(Lowering& lowering, int i);
 }  // namespace quant_facets
 
 }  // namespace qnudge

@@ -10,8 +10,8 @@ namespace {
 using namespace qdq_facets;
 
 /// In the order of IntPrimitive.
-constexpr std::array<const QdqFacet*, std::variant_size_v<IntPrimitive>> kFacets = {&input,   &layer,  &table,
-                                                                                    &combine, &window, &move};
+constexpr std::array<const QdqFacet*, std::variant_size_v<IntPrimitive>> kFacets = {
+    &input, &layer, &table, &combine, &window, &move, &product, &normalise};
 
 }  // namespace
 
@@ -20,8 +20,11 @@ const QdqFacet& qdq_facet(const IntNode& node) {
 }
 
 bool read_primitive(QdqReader& reader, const onnx::NodeProto& from) {
+  // Rooms that know their nodes by what those say of themselves come before those that know them by the operator.
+  constexpr std::array<const QdqFacet*, kFacets.size()> kReaders = {&table, &move,   &product, &normalise,
+                                                                    &layer, &window, &combine, &input};
   return std::ranges::any_of(
-      kFacets, [&](const QdqFacet* facet) { return facet->read != nullptr && facet->read(reader, from); });
+      kReaders, [&](const QdqFacet* facet) { return facet->read != nullptr && facet->read(reader, from); });
 }
 
 }  // namespace qnudge

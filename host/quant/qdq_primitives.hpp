@@ -15,6 +15,8 @@ struct QdqFacet {
   void (*write)(QdqWriter&, int node);
   /// Takes an ONNX node that `write` makes; false for any other (null: no node is ever one).
   bool (*read)(QdqReader&, const onnx::NodeProto& from) = nullptr;
+  /// How many dequantised tensors the node reads of each of its inputs (null: one).
+  std::size_t (*readings)(const IntNetwork&, const IntNode&) = nullptr;
   /// Opset that the node needs (null: any).
   int (*opset)(const IntNode&) = nullptr;
 };
@@ -27,7 +29,7 @@ bool read_primitive(QdqReader& reader, const onnx::NodeProto& from);
 
 /// Defined in the rooms, host/primitives/<name>/qdq.cpp.
 namespace qdq_facets {
-extern const QdqFacet input, layer, table, combine, window, move;
+extern const QdqFacet input, layer, table, combine, window, move, product, normalise;
 }
 
 }  // namespace qnudge

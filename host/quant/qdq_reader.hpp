@@ -34,12 +34,16 @@ class QdqReader {
   OnnxConstants& constants() { return constants_; }
   std::size_t rank() const { return static_cast<std::size_t>(net_.spatial_rank); }
   const std::string& input(const onnx::NodeProto& from, int i) const;
+  bool has_value(const std::string& tensor) const { return values_.contains(tensor); }
   Value value(const std::string& tensor) const;
   void set_value(const std::string& tensor, Value value) { values_[tensor] = value; }
   /// Node whose dequantised codes are input `i`.
   int reading(const onnx::NodeProto& from, int i) const;
   /// The dequantised initialiser that is input `i`.
   const Constant& parameter(const onnx::NodeProto& from, int i) const;
+  /// The same of a tensor by name.
+  bool has_parameter(const std::string& tensor) const { return parameters_.contains(tensor); }
+  const Constant& parameter(const std::string& tensor) const { return parameters_.at(tensor); }
 
   /// A node with the name of `from` and the shape of its first input.
   IntNode make(const onnx::NodeProto& from, IntPrimitive what, std::vector<int> inputs) const;
@@ -62,6 +66,7 @@ class QdqReader {
   void quantise(const onnx::NodeProto& from, int exponent);
   void read_dequantise(const onnx::NodeProto& from);
   void read_reshape(const onnx::NodeProto& from);
+  void read_step(const onnx::NodeProto& from);
   void read_own_bound(const onnx::NodeProto& from);
   std::int8_t bound_code(const std::string& tensor, int exponent) const;
   Bounds read_half_bounds(const onnx::NodeProto& from) const;

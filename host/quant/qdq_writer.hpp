@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,13 @@ class QdqWriter {
   void write_window(onnx::NodeProto& node, const Window& w) const;
   OnnxWriter::Dims dims_of(int i) const;
 
+  /// One value per channel of node `i`, so that it broadcasts over its output as ONNX sees it.
+  template <class T>
+  std::string channel_constant(int i, const std::string& name, std::span<const T> values);
+  /// A tensor of the given shape, NHWC, for node `i`.
+  template <class T>
+  std::string tensor_constant(int i, const std::string& name, const Shape& shape, std::span<const T> values);
+
   /// The next unused dequantised tensor of node `from`, as a matrix or as an image, whichever `reader` wants.
   std::string read(int from, int reader, bool want_flat);
   /// What comes before a pair of QuantizeLinear and DequantizeLinear.
@@ -66,5 +74,32 @@ class QdqWriter {
   std::vector<std::vector<std::string>> readings_;  ///< [nodes] dequantised tensors that are still to be read
   std::vector<bool> flat_;                          ///< [nodes]
 };
+
+template <class T>
+std::string QdqWriter::channel_constant(int i, const std::string& name, std::span<const T> values) {
+  const Shape& shape = net_.at(i).shape;
+  const bool spread = flat(i);  // over the pixels that a flattened tensor has in one row
+  std::vector<T> all;
+  for (const T value : values) all.insert(all.end(), static_cast<std::size_t>(spread ? shape.h * shape.w : 1), value);
+  OnnxWriter::Dims dims{static_cast<std::int64_t>(all.size())};
+  if (!spread) dims.resize(1 + static_cast<std::size_t>(net_.spatial_rank), 1);
+  return out_.constant<T>(name, dims, all);
+}
+
+template <class T>
+std::string QdqWriter::tensor_constant(int i, const std::string& name, const Shape& shape, std::span<const T> values) {
+  std::vector<T> chw;
+  for (std::int64_t c = 0; c < shape.c; ++c) {
+    for (std::int64_t p = 0; p < shape.h * shape.w; ++p) {
+      chw.push_back(values[static_cast<std::size_t>(p * shape.c + c)]);
+    }
+  }
+  OnnxWriter::Dims dims{shape.size()};
+  if (!flat(i)) {
+    dims = axes(shape.h, shape.w);
+    dims.insert(dims.begin(), shape.c);
+  }
+  return out_.constant<T>(name, dims, chw);
+}
 
 }  // namespace qnudge

@@ -239,7 +239,7 @@ TEST(Usage, AnotherToolsQuantisedModelIsNamedForWhatItIs) {
     expect_refusal(command, 3, "another tool (producer \"onnx.quantize\") wrote it");
   }
   expect_refusal({"tune", disk.config(), "--set", "model=" + disk.path("foreign.onnx")}, 3,
-                 "is an integer (QDQ) model");
+                 "is already quantised (QDQ");
 }
 
 TEST(Usage, CudaThatCannotBeUsedExitsWithFour) {

@@ -116,7 +116,7 @@ class ChannelWise : public testing::TestWithParam<int> {
 
 TEST_P(ChannelWise, GramSumsEqualTheOracleOnEveryBackend) {
   int shortcuts = 0;
-  each(24, [&](const Problem& p) {
+  each(32, [&](const Problem& p) {
     const GramSums expected = naive_sums(p);
     shortcuts += p.targets.site.shortcut >= 0;
     std::vector<std::unique_ptr<Backend>> backends;
@@ -297,7 +297,7 @@ void run_generations(LayerSearch& search, std::int32_t limit) {
 TEST_P(ChannelWise, GramSearchEqualsItsDefinitionForAnyThreadsAndAcrossAPause) {
   constexpr std::int32_t kParents[] = {4, 1, 2};  // more than offspring: some elites have none in a generation
   int joint = 0, run = 0, crossed = 0, refused = 0, overtaken = 0;
-  each(12, [&](const Problem& p) {
+  each(16, [&](const Problem& p) {
     const Layer& l = p.description();
     const GramForm form = make_gram_form(p.network, l, l.params, naive_sums(p), p.targets.exponent, 0.01);
     const GramOptions options{

@@ -57,7 +57,7 @@ void import_or_refuse(const std::string& bytes, bool round_trip = false) {
     EXPECT_EQ(error.kind(), ErrorKind::input) << error.what();
   }
   try {
-    unsupported_nodes(file.write(bytes));
+    examine_onnx(file.write(bytes));
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::input) << error.what();
   }
@@ -132,10 +132,10 @@ TEST(Hostile, ParserStaysSilent) {
 }
 
 TEST(Hostile, Opsets) {
-  for (const int opset : {10, 22, -1}) {
+  for (const int opset : {6, 23, -1}) {
     OnnxBuilder model({-1, 1, 2, 2}, opset);
     model.node("Relu", {"x"}, "y");
-    EXPECT_THAT(refusal(model.output("y")), HasSubstr("11 to 21 are supported"));
+    EXPECT_THAT(refusal(model.output("y")), HasSubstr("7 to 22 are supported"));
   }
   OnnxBuilder none({-1, 1, 2, 2});
   none.node("Relu", {"x"}, "y");
@@ -171,10 +171,10 @@ TEST(Hostile, Wiring) {
 TEST(Hostile, Ends) {
   OnnxBuilder inputs({-1, 1, 2, 2});
   inputs.input("second", {1, 1, 2, 2}).node("Add", {"x", "second"}, "y");
-  EXPECT_THAT(refusal(inputs.output("y")), HasSubstr("the inputs 'x' and 'second'; one input"));
+  EXPECT_THAT(refusal(inputs.output("y")), HasSubstr("depends on 2 inputs: 'x', 'second'; one"));
   OnnxBuilder outputs({-1, 1, 2, 2});
   outputs.node("Relu", {"x"}, "y");
-  EXPECT_THAT(refusal(outputs.output("y").output("x")), HasSubstr("2 outputs; one"));
+  EXPECT_THAT(refusal(outputs.output("y").output("x")), HasSubstr("has the outputs 'y', 'x'; set model_output"));
   OnnxBuilder same({-1, 1, 2, 2});
   same.node("Identity", {"x"}, "y");
   EXPECT_THAT(refusal(same.output("y")), HasSubstr("is the input itself"));
@@ -182,10 +182,10 @@ TEST(Hostile, Ends) {
   constant.floats("w", {1}, {1});
   constant.node("Identity", {"w"}, "y");
   EXPECT_THAT(refusal(constant.output("y")), HasSubstr("does not depend on the input"));
-  for (const std::vector<std::int64_t>& dims : {std::vector<std::int64_t>{1, 4}, {1, 1, 1, 1, 1}, {}}) {
+  for (const std::vector<std::int64_t>& dims : {std::vector<std::int64_t>{4}, {1, 1, 1, 1, 1}, {}}) {
     OnnxBuilder rank(dims);
     rank.node("Relu", {"x"}, "y");
-    EXPECT_THAT(refusal(rank.output("y")), HasSubstr("[N, C, L] or [N, C, H, W] is needed"));
+    EXPECT_THAT(refusal(rank.output("y")), HasSubstr("[N, C], [N, C, L] or [N, C, H, W] is needed"));
   }
   OnnxBuilder type({-1, 1, 2, 2});
   type.graph().mutable_input(0)->mutable_type()->mutable_tensor_type()->set_elem_type(onnx::TensorProto::FLOAT16);
@@ -246,9 +246,8 @@ TEST(Hostile, Weights) {
   const auto typed = [](auto edit) {
     return conv_refusal({1, 4, 1, 1}, varied(4), [&](onnx::NodeProto&, onnx::TensorProto& tensor) { edit(tensor); });
   };
-  EXPECT_THAT(typed([](auto& t) { t.set_data_type(onnx::TensorProto::INT8); }), HasSubstr("'w' is INT8"));
+  EXPECT_THAT(typed([](auto& t) { t.set_data_type(onnx::TensorProto::INT8); }), HasSubstr("holds 16 INT8 values"));
   EXPECT_THAT(typed([](auto& t) { t.set_data_type(12345); }), HasSubstr("'w' is type 12345"));
-  EXPECT_THAT(typed([](auto& t) { t.set_data_location(onnx::TensorProto::EXTERNAL); }), HasSubstr("external file"));
   EXPECT_THAT(typed([](auto& t) { t.mutable_raw_data()->pop_back(); }), HasSubstr("holds 15 raw bytes"));
   EXPECT_THAT(typed([](auto& t) { t.add_float_data(1); }), HasSubstr("16 raw bytes and 1 typed values"));
   EXPECT_THAT(typed([](auto& t) {
@@ -280,11 +279,11 @@ TEST(Hostile, RanksThatDoNotFit) {
   conv.floats("w", {2, 2, 1, 1}, varied(4));
   conv.node("Flatten", {"x"}, "f");
   conv.node("Conv", {"f", "w"}, "y");
-  EXPECT_THAT(refusal(conv.output("y")), HasSubstr("input 0 has rank 2"));
+  EXPECT_THAT(refusal(conv.output("y")), HasSubstr("it reads [N, 2]; [N, C, L]"));
   OnnxBuilder gemm({-1, 2, 1, 1});
   gemm.floats("w", {2, 2}, varied(4));
   gemm.node("Gemm", {"x", "w"}, "y");
-  EXPECT_THAT(refusal(gemm.output("y")), HasSubstr("it multiplies [N, 2, 1, 1]; only a flattened"));
+  EXPECT_THAT(refusal(gemm.output("y")), HasSubstr("it multiplies [N, 2, 1, 1]; a matrix is needed"));
   OnnxBuilder features({-1, 2, 1, 1});
   features.floats("w", {3, 2}, varied(6));
   features.node("Flatten", {"x"}, "f");

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "qnudge/model/graph.hpp"
+#include "support/naive_attention.hpp"
 #include "support/primitives.hpp"
 
 namespace qnudge::test {
@@ -40,11 +41,21 @@ class NaiveGraph {
     return std::visit(Overloaded{[&](const FloatInput&) { return x; },
                                  [&](const FloatLayer& layer) { return conv(layer, in, node.shape, x); },
                                  [&](const FloatBatchNorm& norm) { return scaled(norm, x); },
-                                 [&](const FloatTable&) { return mapped(std::string(kind_of(node)), node, x); },
-                                 [&](const FloatCombine&) { return sum(node, values); },
+                                 [&](const FloatTable& t) { return real_function(t.function, t.parameters, in.c, x); },
+                                 [&](const FloatCombine& c) { return combined(c, node, values); },
                                  [&](const FloatWindow& window) { return pool(window, in, node.shape, x); },
-                                 [&](const FloatMove& move) { return move.map.identity() ? x : concat(node, values); }},
+                                 [&](const FloatMove& move) { return moved(move, node, values); },
+                                 [&](const FloatProduct& p) { return product(p, node, values); },
+                                 [&](const FloatNormalise& n) { return naive_normalise(n, node.shape, x); }},
                       node.what);
+  }
+
+  Tensor product(const FloatProduct& what, const Node& node, const std::vector<Tensor>& values) const {
+    const auto a = static_cast<std::size_t>(node.inputs[0]), b = static_cast<std::size_t>(node.inputs[1]);
+    Tensor out =
+        naive_product<double, double>(what, graph_.nodes[a].shape, graph_.nodes[b].shape, values[a], values[b]);
+    for (double& v : out) v *= static_cast<double>(what.scale);
+    return out;
   }
 
   static Tensor scaled(const FloatBatchNorm& norm, Tensor x) {
@@ -54,31 +65,36 @@ class NaiveGraph {
     return x;
   }
 
-  static Tensor mapped(const std::string& kind, const Node& node, Tensor x) {
-    for (double& v : x) {
-      if (kind == "relu") v = std::max(v, 0.0);
-      if (kind == "clip") v = std::clamp<double>(v, bounds_of(node)->low, bounds_of(node)->high);
-      if (kind == "sigmoid") v = 1 / (1 + std::exp(-v));
+  Tensor combined(const FloatCombine& combine, const Node& node, const std::vector<Tensor>& values) const {
+    std::vector<const Tensor*> in;
+    std::vector<Shape> shapes;
+    for (const int i : node.inputs) {
+      in.push_back(&values[static_cast<std::size_t>(i)]);
+      shapes.push_back(graph_.nodes[static_cast<std::size_t>(i)].shape);
     }
-    return x;
+    return real_combine(combine, node.shape, in, shapes);
   }
 
-  static Tensor sum(const Node& node, const std::vector<Tensor>& values) {
-    Tensor out = values[static_cast<std::size_t>(node.inputs[0])];
-    for (std::size_t i = 0; i < out.size(); ++i) out[i] += values[static_cast<std::size_t>(node.inputs[1])][i];
+  Tensor moved(const FloatMove& move, const Node& node, const std::vector<Tensor>& values) const {
+    if (move.map.identity()) return values[static_cast<std::size_t>(node.inputs[0])];
+    Tensor out(static_cast<std::size_t>(node.shape.size()), std::numeric_limits<double>::quiet_NaN());
+    for (const ElementMap::Box& box : move.map.boxes) {
+      const Tensor& from = values[static_cast<std::size_t>(node.inputs[static_cast<std::size_t>(box.input)])];
+      copy(box, 0, box.from, box.to, from, out);
+    }
     return out;
   }
 
-  Tensor concat(const Node& node, const std::vector<Tensor>& values) const {
-    Tensor out;
-    for (std::int64_t p = 0; p < node.shape.h * node.shape.w; ++p) {
-      for (const int input : node.inputs) {
-        const std::int64_t c = graph_.nodes[static_cast<std::size_t>(input)].shape.c;
-        const auto from = values[static_cast<std::size_t>(input)].begin() + p * c;
-        out.insert(out.end(), from, from + c);
-      }
+  static void copy(const ElementMap::Box& box, std::size_t depth, std::int64_t from, std::int64_t to, const Tensor& in,
+                   Tensor& out) {
+    if (depth == box.axes.size()) {
+      out.at(static_cast<std::size_t>(to)) = in.at(static_cast<std::size_t>(from));
+      return;
     }
-    return out;
+    const ElementMap::Axis& axis = box.axes[depth];
+    for (std::int64_t i = 0; i < axis.extent; ++i) {
+      copy(box, depth + 1, from + i * axis.from, to + i * axis.to, in, out);
+    }
   }
 
   /// The input position behind position `p` of the spread input, -1 if a zero stands there.
@@ -134,7 +150,9 @@ class NaiveGraph {
               sum += x[at(in, iy, ix, c)];
             }
           }
-          out[at(to, y, z, c)] = window.kind == WindowKind::max ? largest : sum / static_cast<double>(taps);
+          out[at(to, y, z, c)] = window.kind == WindowKind::max       ? largest
+                                 : window.kind == WindowKind::average ? sum / static_cast<double>(taps)
+                                                                      : sum;
         }
       }
     }

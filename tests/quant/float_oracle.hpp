@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "qnudge/quant/network.hpp"
+#include "support/naive_attention.hpp"
 #include "support/primitives.hpp"
 
 /// Float graphs and lowered networks in real numbers, straight from their definitions: what `lower` must preserve.
@@ -42,7 +43,7 @@ inline Reals real_conv(const ConvGeometry& conv, const FilterShape& f, const Sha
   return result;
 }
 
-inline Reals real_pool(const Window& win, const Shape& in, const Shape& out, const Reals& input, bool maximum,
+inline Reals real_pool(const Window& win, const Shape& in, const Shape& out, const Reals& input, WindowKind kind,
                        bool count_include_pad) {
   Reals result;
   for (std::int64_t y = 0; y < out.h; ++y)
@@ -61,7 +62,7 @@ inline Reals real_pool(const Window& win, const Shape& in, const Shape& out, con
             sum += input.at(real_at(in, iy, ix, c));
             largest = std::max(largest, input.at(real_at(in, iy, ix, c)));
           }
-        result.push_back(maximum ? largest : sum / std::max(taps, 1));
+        result.push_back(kind == WindowKind::max ? largest : kind == WindowKind::sum ? sum : sum / std::max(taps, 1));
       }
   return result;
 }
@@ -75,30 +76,21 @@ inline Reals real_concat(const std::vector<const Reals*>& parts, const std::vect
   return result;
 }
 
-inline Reals map_reals(Reals values, double (*f)(double)) {
-  for (double& v : values) v = f(v);
-  return values;
-}
-inline double real_sigmoid(double v) {
-  return 1.0 / (1.0 + std::exp(-v));
-}
 inline Reals clip_reals(Reals values, double low, double high) {
   for (double& v : values) v = std::min(std::max(v, low), high);
   return values;
 }
 
-inline Reals real_sum(Reals a, const Reals& b) {
-  for (std::size_t i = 0; i < a.size(); ++i) a[i] += b.at(i);
-  return a;
-}
 /// The identity, or a concatenation along channels.
 inline Reals real_move(const ElementMap& map, const std::vector<const Reals*>& parts,
                        const std::vector<Shape>& shapes) {
   return map.identity() ? *parts.front() : real_concat(parts, shapes);
 }
-inline Reals real_table(const ScalarFunction& function, const Reals& x) {
-  if (const auto bounds = function.bounds()) return clip_reals(x, bounds->low, bounds->high);
-  return map_reals(x, real_sigmoid);
+inline Reals real_product(const FloatProduct& what, const std::vector<const Reals*>& in,
+                          const std::vector<Shape>& shapes) {
+  Reals out = naive_product<double, double>(what, shapes[0], shapes[1], *in[0], *in[1]);
+  for (double& v : out) v *= static_cast<double>(what.scale);
+  return out;
 }
 
 /// Every node of the float graph.
@@ -125,13 +117,16 @@ inline std::vector<Reals> evaluate(const Graph& graph, const Reals& input) {
       return out;
     };
     const auto window = [&](const FloatWindow& w) {
-      return real_pool(w.window, shapes[0], node.shape, *in[0], w.kind == WindowKind::max, w.count_include_pad);
+      return real_pool(w.window, shapes[0], node.shape, *in[0], w.kind, w.count_include_pad);
     };
-    all.push_back(std::visit(Overloaded{[&](const FloatInput&) { return input; }, layer, norm,
-                                        [&](const FloatTable& t) { return real_table(t.function, *in[0]); },
-                                        [&](const FloatCombine&) { return real_sum(*in[0], *in[1]); }, window,
-                                        [&](const FloatMove& m) { return real_move(m.map, in, shapes); }},
-                             node.what));
+    all.push_back(std::visit(
+        Overloaded{[&](const FloatInput&) { return input; }, layer, norm,
+                   [&](const FloatTable& t) { return real_function(t.function, t.parameters, node.shape.c, *in[0]); },
+                   [&](const FloatCombine& c) { return real_combine(c, node.shape, in, shapes); }, window,
+                   [&](const FloatMove& m) { return real_move(m.map, in, shapes); },
+                   [&](const FloatProduct& p) { return real_product(p, in, shapes); },
+                   [&](const FloatNormalise& n) { return naive_normalise(n, shapes[0], *in[0]); }},
+        node.what));
   }
   return all;
 }
@@ -164,15 +159,18 @@ inline std::vector<Reals> evaluate(const IntNetwork& network, const Reals& input
       return bounded(out);
     };
     const auto table = [&](const IntTable& t) {
-      return t.function.is_identity() ? bounded(*in[0]) : real_table(t.function, *in[0]);
+      return t.function.is_identity() ? bounded(*in[0]) : real_function(t.function, t.parameters, node.shape.c, *in[0]);
     };
     const auto window = [&](const IntWindow& w) {
-      return real_pool(w.window, shapes[0], node.shape, *in[0], w.kind == WindowKind::max, w.count_include_pad);
+      return real_pool(w.window, shapes[0], node.shape, *in[0], w.kind, w.count_include_pad);
     };
-    all.push_back(std::visit(Overloaded{[&](const IntInput&) { return input; }, with_weights, table,
-                                        [&](const IntCombine&) { return bounded(real_sum(*in[0], *in[1])); }, window,
-                                        [&](const IntMove& m) { return real_move(m.map, in, shapes); }},
-                             node.what));
+    all.push_back(std::visit(
+        Overloaded{[&](const IntInput&) { return input; }, with_weights, table,
+                   [&](const IntCombine& c) { return bounded(real_combine(c, node.shape, in, shapes)); }, window,
+                   [&](const IntMove& m) { return real_move(m.map, in, shapes); },
+                   [&](const IntProduct& p) { return bounded(real_product(p.product, in, shapes)); },
+                   [&](const IntNormalise& n) { return bounded(naive_normalise(n.normalise, shapes[0], *in[0])); }},
+        node.what));
   }
   return all;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <string>
@@ -90,6 +91,28 @@ class IntNetworkOf {
   int add(int a, int b, int exponent, int low = -128, int high = 127) {
     return append(bounded(make(IntCombine{}, {a, b}), exponent, low, high), exponent);
   }
+  /// Two inputs that broadcast.
+  int combine(CombineKind kind, int a, int b, int exponent, int low = -128, int high = 127) {
+    IntNode node = make(IntCombine{.kind = kind}, {a, b});
+    const Shape &s = shape(a), &t = shape(b);
+    node.shape = {std::max(s.h, t.h), std::max(s.w, t.w), std::max(s.c, t.c)};
+    std::get<IntCombine>(node.what).broadcast = s != node.shape || t != node.shape;
+    return append(bounded(std::move(node), exponent, low, high), exponent);
+  }
+  int with_constant(CombineKind kind, int from, const Shape& of, bool first, int exponent) {
+    IntCombine what{.kind = kind};
+    what.constant_shape = of;
+    what.constant_first = first;
+    what.broadcast = of != shape(from);
+    std::uniform_int_distribution<int> code(-100, 100);
+    for (std::int64_t i = 0; i < of.size(); ++i)
+      what.constant.push_back(std::ldexp(static_cast<float>(code(engine_) | 1), -6));
+    return append(make(std::move(what), {from}), exponent);
+  }
+  int table(int from, const ScalarFunction& function, int exponent, const ChannelValues& parameters = {}) {
+    return append(make(IntTable{.function = function, .parameters = parameters, .codes = {}, .halves = {}}, {from}),
+                  exponent);
+  }
   int clamp(int from, int low, int high) {
     const int exponent = exponents_[static_cast<std::size_t>(from)];
     return append(bounded(make(IntTable{}, {from}), exponent, low, high), exponent);
@@ -104,6 +127,24 @@ class IntNetworkOf {
   }
   int sigmoid(int from, int exponent = -7) {
     return append(make(IntTable{.function = sigmoid_function()}, {from}), exponent);
+  }
+  int product(int a, int b, FloatProduct product, std::int64_t columns, int exponent) {
+    IntNode node = make(IntProduct{.product = product}, {a, b});
+    node.shape.c = columns;
+    return append(node, exponent);
+  }
+  int softmax(int from, int exponent = -7) {
+    return append(make(IntNormalise{.normalise = {.kind = NormaliseKind::softmax, .channels = shape(from).c}}, {from}),
+                  exponent);
+  }
+  /// With gains from 0.5 and shifts from -0.25 upwards.
+  int normalise(int from, NormaliseKind kind, bool area, std::int64_t channels, int exponent, int low = -128) {
+    FloatNormalise what{.kind = kind, .area = area, .channels = channels, .epsilon = 1e-5f};
+    for (std::int64_t c = 0; c < shape(from).c; ++c) {
+      what.gain.push_back(0.5f + 0.1f * static_cast<float>(c));
+      what.shift.push_back(-0.25f + 0.05f * static_cast<float>(c));
+    }
+    return append(bounded(make(IntNormalise{.normalise = std::move(what)}, {from}), exponent, low, 127), exponent);
   }
   int view(int from) { return append(make(IntMove{}, {from}), exponents_[static_cast<std::size_t>(from)]); }
 

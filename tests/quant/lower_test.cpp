@@ -77,7 +77,7 @@ INSTANTIATE_TEST_SUITE_P(Seeds, LowerRandom, testing::Range(0, 16));
 TEST(RandomGraph, CoversEveryOperatorAndIsDeterministic) {
   std::map<std::string_view, int> seen;
   int grouped = 0, transposed = 0, dilated = 0, flat = 0, layer_output = 0, two_readers = 0;
-  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+  for (std::uint64_t seed = 0; seed < 700; ++seed) {
     const Graph graph = test::random_graph(seed);
     std::vector<int> readers(graph.nodes.size());
     for (const Node& node : graph.nodes) {
@@ -96,7 +96,7 @@ TEST(RandomGraph, CoversEveryOperatorAndIsDeterministic) {
     flat += graph.spatial_rank == 1;
     layer_output += lower(graph, BatchNormMode::separate).float_output();
   }
-  EXPECT_EQ(seen.size(), 12u);
+  EXPECT_EQ(seen.size(), 25u);
   for (const auto& [kind, count] : seen) EXPECT_GT(count, 5) << kind;
   for (const int count : {grouped, transposed, dilated, flat, layer_output, two_readers}) EXPECT_GT(count, 20);
   const Graph a = test::random_graph(7), b = test::random_graph(7);

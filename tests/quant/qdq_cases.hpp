@@ -103,6 +103,57 @@ inline IntNetwork dense_network() {
   return net.finish(net.gemm(net.concat(hidden), {.k = 3}));
 }
 
+/// Functions behind convolutions, one that needs its table written out, one per channel, over images and matrices.
+inline IntNetwork function_network() {
+  using F = ScalarFunction;
+  IntNetworkOf net({7, 6, 3});
+  const F x, silu = F::of(F::Op::multiply, x, F::of(F::Op::sigmoid, x));
+  const F slopes = F::of(F::Op::add, F::of(F::Op::maximum, x, F::constant(0)),
+                         F::of(F::Op::multiply, F::parameter(0), F::of(F::Op::minimum, x, F::constant(0))));
+  const ChannelValues values{{0.25, -0.125, 0.3, 0.0, 1.0, 0.7}};
+  const int a = net.table(net.conv(0, {.k = 6}), silu, -5);
+  const int b = net.table(net.conv(a, {.k = 6}), slopes, -4, values);
+  const int c = net.table(net.conv(b, {.k = 6}), F::of(F::Op::round, F::of(F::Op::multiply, x, F::constant(0.5))), -2);
+  const int d = net.table(net.gemm(net.view(c), {.k = 6}), slopes, -4, values);
+  return net.finish(net.gemm(net.table(d, F::of(F::Op::hyperbolic_tangent, x), -7), {.k = 4}));
+}
+
+/// Every way to combine two tensors, broadcast along every axis, and with constants.
+inline IntNetwork combine_network() {
+  IntNetworkOf net({6, 5, 4});
+  const int stem = net.conv(0, {.k = 8});
+  const int gate = net.sigmoid(net.conv(net.global_average(stem, -4), {.k = 8, .r = 1, .s = 1, .pad = 0}));
+  const int squeezed = net.combine(CombineKind::multiply, net.conv(stem, {.k = 8}), gate, -4);
+  const int map = net.sigmoid(net.conv(squeezed, {.k = 1}));
+  const int spatial = net.combine(CombineKind::multiply, map, squeezed, -5, 0);
+  const int lowest = net.combine(CombineKind::minimum, spatial, net.conv(spatial, {.k = 8}), -4);
+  const int scalar = net.conv(net.global_average(lowest, -4), {.k = 1, .r = 1, .s = 1, .pad = 0});
+  const int apart = net.combine(CombineKind::subtract, lowest, scalar, -3, -90, 100);
+  const int full = net.with_constant(CombineKind::add, apart, {6, 5, 8}, false, -3);
+  const int rows = net.with_constant(CombineKind::divide, full, {6, 5, 1}, false, -3);
+  const int from = net.with_constant(CombineKind::subtract, rows, {1, 1, 8}, true, -3);
+  const int flat = net.view(net.combine(CombineKind::maximum, from, full, -3));
+  const int product = net.combine(CombineKind::multiply, net.gemm(flat, {.k = 5}), net.gemm(flat, {.k = 1}), -2);
+  return net.finish(net.gemm(net.with_constant(CombineKind::maximum, product, {1, 1, 5}, true, -2), {.k = 3}));
+}
+
+/// Two heads of attention between normalised pixels, as an image or as a sequence.
+inline IntNetwork attention_network(int spatial_rank) {
+  IntNetworkOf net(spatial_rank == 2 ? Shape{6, 4, 5} : Shape{24, 1, 5}, spatial_rank);
+  const ConvOf one{.k = 8, .r = 1, .s = 1, .pad = 0};
+  const int stem = net.normalise(net.conv(0, one), NormaliseKind::standard, false, 8, -5);
+  const int queries = net.conv(stem, one), keys = net.conv(stem, one), values = net.conv(stem, one);
+  const FloatProduct between{.batch = 2, .b_rows = true, .scale = 0.35355338f};
+  const int shares = net.softmax(net.product(queries, keys, between, 12, -4));
+  const int mixed = net.product(shares, values, {.batch = 2}, 8, -5);
+  const int sum = net.add(mixed, stem, -5);
+  const int group = net.normalise(sum, NormaliseKind::standard, true, 4, -5, 0);
+  const int instance = net.normalise(group, NormaliseKind::standard, true, 1, -5);
+  const int square = net.normalise(instance, NormaliseKind::root_mean_square, false, 8, -5);
+  const int area = net.normalise(square, NormaliseKind::root_mean_square, true, 2, -5);
+  return net.finish(net.gemm(net.view(area), {.k = 10}));
+}
+
 inline std::vector<Named> hand_made() {
   return {{"residual", residual_network()},
           {"concat", concat_network()},
@@ -110,12 +161,15 @@ inline std::vector<Named> hand_made() {
           {"transposed", transposed_network(true)},
           {"transposed_codes", transposed_network(false)},
           {"line", line_network()},
-          {"dense", dense_network()}};
+          {"dense", dense_network()},
+          {"functions", function_network()},
+          {"combine", combine_network()}};
 }
 
 /// A random float graph, quantised on a random grid with random ranges.
-inline IntNetwork random_network(std::uint64_t seed, Activations activations = Activations::int8) {
-  const Graph graph = random_graph(seed);
+inline IntNetwork random_network(std::uint64_t seed, Activations activations = Activations::int8,
+                                 bool with_attention = true) {
+  const Graph graph = random_graph(seed, with_attention);
   std::mt19937_64 engine(seed);
   const auto draw = [&](int n) { return static_cast<int>(engine() % static_cast<std::uint64_t>(n)); };
   IntNetwork net = lower(graph, draw(2) == 0 ? BatchNormMode::separate : BatchNormMode::fold);

@@ -151,7 +151,7 @@ TEST(ZeroTensors, WhereTheScaleBelongsToOthersTheLayerIsConstant) {
 
 /// Random networks with dead channels and tensors: ReLUs that never fire, layers without weights, black inputs.
 TEST(ZeroTensors, RandomNetworksKeepEveryBias) {
-  int dead = 0, constant = 0;
+  int dead = 0, constant = 0, too_large = 0;
   for (std::uint64_t seed = 0; seed < 300; ++seed) {
     Graph graph = test::random_graph(seed);
     std::mt19937_64 random(seed);
@@ -165,6 +165,13 @@ TEST(ZeroTensors, RandomNetworksKeepEveryBias) {
     }
     Reals input = random_reals(graph.input_shape().size(), seed);
     if (seed % 5 == 0) std::fill(input.begin(), input.end(), 0.0);
+    const bool huge = std::ranges::any_of(test::evaluate(graph, input), [](const Reals& tensor) {
+      return std::ranges::any_of(tensor, [](double v) { return !(std::abs(v) < 1e18); });
+    });
+    if (huge) {  // products of such weights leave the range of float
+      ++too_large;
+      continue;
+    }
     const Calibrated c = calibrated(graph, input, seed % 2 == 0 ? BatchNormMode::separate : BatchNormMode::fold);
     expect_biases_kept(c, "random_graph(" + std::to_string(seed) + ")");
     for (const Layer& layer : c.network.layers) {
@@ -173,6 +180,7 @@ TEST(ZeroTensors, RandomNetworksKeepEveryBias) {
       EXPECT_TRUE(!layer.constant || c.range(c.input_of(layer)) == 0.0);
     }
   }
+  EXPECT_LT(too_large, 60);
   EXPECT_GT(dead, 100);
   EXPECT_GT(constant, 0);
 }

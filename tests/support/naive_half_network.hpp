@@ -55,7 +55,7 @@ inline Doubles naive_half_conv(const IntNetwork& net, const IntNode& node, const
 inline Doubles naive_half_pool(const IntNetwork& net, const IntNode& node, const Doubles& input) {
   const IntNode& from = net.at(node.inputs.at(0));
   const IntWindow& pool = window_of(node);
-  const bool constant = pool.kind == WindowKind::average && naive_constant_divisor(node, from.shape);
+  const bool constant = pool.kind != WindowKind::max && naive_constant_divisor(node, from.shape);
   Doubles out;
   for (std::int64_t i = 0; i < node.shape.size(); ++i) {
     const std::int64_t c = i % node.shape.c, ox = i / node.shape.c % node.shape.w,
@@ -75,21 +75,25 @@ inline Doubles naive_half_pool(const IntNetwork& net, const IntNode& node, const
   return out;
 }
 
-inline Doubles naive_half_add(const IntNode& node, const Doubles& a, const Doubles& b) {
-  const IntCombine& add = combine_of(node);
-  Doubles out;
-  for (std::size_t e = 0; e < a.size(); ++e) {
-    const float sum = static_cast<float>(a[e]) * add.multiplier_a + static_cast<float>(b.at(e)) * add.multiplier_b;
-    out.push_back(naive_half(sum, half_bounds(node)));
-  }
+inline Doubles naive_half_combine(const IntNetwork& net, const IntNode& node, const std::vector<Doubles>& all) {
+  Doubles out, constant;
+  for (const Half half : combine_of(node).halves) constant.push_back(static_cast<double>(to_float(half)));
+  std::vector<const Doubles*> inputs;
+  for (const int in : node.inputs) inputs.push_back(&all.at(static_cast<std::size_t>(in)));
+  naive_pairs(net, node, inputs, constant, [&](double a, double b) {
+    const float value = naive_combined(combine_of(node), static_cast<float>(a), static_cast<float>(b));
+    out.push_back(naive_half(value, half_bounds(node)));
+  });
   return out;
 }
 
 inline Doubles naive_half_table(const IntNode& node, const Doubles& x) {
   const IntTable& table = table_of(node);
   Doubles out;
-  for (const double v : x) {
-    const std::uint16_t bits = std::bit_cast<std::uint16_t>(static_cast<_Float16>(v));
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double v = x[i];
+    const std::size_t row = table.parameters.empty() ? 0 : i % static_cast<std::size_t>(node.shape.c);
+    const std::size_t bits = row * 65536 + std::bit_cast<std::uint16_t>(static_cast<_Float16>(v));
     out.push_back(table.function.is_identity() ? naive_half(static_cast<float>(v), half_bounds(node))
                                                : static_cast<double>(to_float(table.halves.at(bits))));
   }
@@ -126,9 +130,25 @@ inline std::vector<Doubles> naive_half_run(const IntNetwork& net, std::span<cons
             given,
             [&](const IntLayer&) { return naive_half_conv(net, node, in(0), static_cast<int>(i) == net.output); },
             [&](const IntTable&) { return naive_half_table(node, in(0)); },
-            [&](const IntCombine&) { return naive_half_add(node, in(0), in(1)); },
+            [&](const IntCombine&) { return naive_half_combine(net, node, all); },
             [&](const IntWindow&) { return naive_half_pool(net, node, in(0)); },
-            [&](const IntMove&) { return node.view() ? in(0) : naive_half_concat(net, node, all); }},
+            [&](const IntMove&) { return node.view() ? in(0) : naive_half_concat(net, node, all); },
+            [&](const IntProduct& p) {
+              Doubles out;
+              for (const float sum : naive_product<float, double>(p.product, net.at(node.inputs[0]).shape,
+                                                                  net.at(node.inputs[1]).shape, in(0), in(1))) {
+                out.push_back(naive_half(sum * p.multiplier, half_bounds(node)));
+              }
+              return out;
+            },
+            [&](const IntNormalise& n) {
+              const bool softmax = n.normalise.kind == NormaliseKind::softmax;
+              Doubles out;
+              for (const float v : naive_normalise_halves(node, net.at(node.inputs[0]).exponent, in(0))) {
+                out.push_back(naive_half(v, softmax ? HalfBounds{0.0f} : half_bounds(node)));
+              }
+              return out;
+            }},
         node.what));
   }
   return all;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "qnudge/quant/network.hpp"
+#include "support/naive_attention.hpp"
 #include "support/primitives.hpp"
 
 /// The integer network straight from its definition in quant/network.hpp, one image at a time, sums in int64: slow,
@@ -103,6 +104,7 @@ inline void naive_window(const Window& win, const Shape& in, std::int64_t oy, st
 
 inline std::int64_t naive_divisor(const IntNode& node, const Shape& in, std::int64_t oy, std::int64_t ox) {
   const IntWindow& pool = window_of(node);
+  if (pool.kind == WindowKind::sum) return 1;
   std::int64_t taps = 0;
   naive_window(pool.window, in, oy, ox, pool.count_include_pad, [&](std::int64_t, std::int64_t) { ++taps; });
   return taps;
@@ -122,7 +124,7 @@ inline NaiveTensor naive_pool(const IntNetwork& net, const IntNode& node, std::s
   const IntNode& from = net.at(node.inputs.at(0));
   const Shape& in = from.shape;
   const IntWindow& pool = window_of(node);
-  const bool constant = pool.kind == WindowKind::average && naive_constant_divisor(node, in);
+  const bool constant = pool.kind != WindowKind::max && naive_constant_divisor(node, in);
   NaiveTensor out;
   for (std::int64_t oy = 0; oy < node.shape.h; ++oy) {
     for (std::int64_t ox = 0; ox < node.shape.w; ++ox) {
@@ -147,13 +149,63 @@ inline NaiveTensor naive_pool(const IntNetwork& net, const IntNode& node, std::s
   return out;
 }
 
-inline NaiveTensor naive_add(const IntNode& node, const NaiveTensor& a, const NaiveTensor& b) {
-  NaiveTensor out;
-  for (std::size_t i = 0; i < a.codes.size(); ++i) {
-    const float left = static_cast<float>(a.codes[i]) * combine_of(node).multiplier_a;
-    const float right = static_cast<float>(b.codes.at(i)) * combine_of(node).multiplier_b;
-    out.codes.push_back(naive_code(left + right, node.low, node.high));
+/// The value that two operands have at (y, x, c) of the result; an axis of extent 1 is repeated.
+template <class F>
+void naive_operands(const Shape& out, const Shape& a, const Shape& b, const F& f) {
+  const auto at = [](const Shape& s, std::int64_t y, std::int64_t x, std::int64_t c) {
+    return naive_at(s, s.h == 1 ? 0 : y, s.w == 1 ? 0 : x, s.c == 1 ? 0 : c);
+  };
+  for (std::int64_t y = 0; y < out.h; ++y) {
+    for (std::int64_t x = 0; x < out.w; ++x) {
+      for (std::int64_t c = 0; c < out.c; ++c) f(at(a, y, x, c), at(b, y, x, c));
+    }
   }
+}
+
+/// Before rounding, of operands in units of their scales.
+inline float naive_combined(const IntCombine& combine, float a, float b) {
+  switch (combine.kind) {
+    case CombineKind::add:
+      return a * combine.multiplier_a + b * combine.multiplier_b;
+    case CombineKind::subtract:
+      return a * combine.multiplier_a - b * combine.multiplier_b;
+    case CombineKind::multiply:
+      return a * b * combine.multiplier_a;
+    case CombineKind::divide:
+      if (b != 0) return a / b * combine.multiplier_a;
+      return a == 0 ? 0 : std::copysign(1e30f, a);
+    case CombineKind::minimum:
+      return std::min(a * combine.multiplier_a, b * combine.multiplier_b);
+    case CombineKind::maximum:
+      return std::max(a * combine.multiplier_a, b * combine.multiplier_b);
+  }
+  throw std::invalid_argument("naive_combined: no such kind");
+}
+
+/// input(i): elements of input i, as T; constant: the node's own operand. f(a, b) receives pairs in order.
+template <class Values, class F>
+void naive_pairs(const IntNetwork& net, const IntNode& node, const std::vector<const Values*>& inputs,
+                 const Values& constant, const F& f) {
+  const IntCombine& combine = combine_of(node);
+  std::vector<const Values*> values = inputs;
+  std::vector<Shape> shapes;
+  for (const int in : node.inputs) shapes.push_back(net.at(in).shape);
+  if (!combine.constant.empty()) {
+    values.insert(combine.constant_first ? values.begin() : values.end(), &constant);
+    shapes.insert(combine.constant_first ? shapes.begin() : shapes.end(), combine.constant_shape);
+  }
+  naive_operands(node.shape, shapes.at(0), shapes.at(1),
+                 [&](std::size_t a, std::size_t b) { f(values.at(0)->at(a), values.at(1)->at(b)); });
+}
+
+inline NaiveTensor naive_combine(const IntNetwork& net, const IntNode& node, const std::vector<NaiveTensor>& tensors) {
+  NaiveTensor out;
+  std::vector<const std::vector<std::int8_t>*> inputs;
+  for (const int in : node.inputs) inputs.push_back(&tensors.at(static_cast<std::size_t>(in)).codes);
+  naive_pairs(net, node, inputs, combine_of(node).codes, [&](std::int8_t a, std::int8_t b) {
+    const float value = naive_combined(combine_of(node), static_cast<float>(a), static_cast<float>(b));
+    out.codes.push_back(naive_code(std::clamp(value, -1e6f, 1e6f), node.low, node.high));
+  });
   return out;
 }
 
@@ -175,9 +227,12 @@ inline NaiveTensor naive_concat(const IntNetwork& net, const IntNode& node, cons
 inline NaiveTensor naive_table(const IntNode& node, const NaiveTensor& x) {
   const IntTable& table = table_of(node);
   NaiveTensor out;
-  for (const std::int8_t code : x.codes) {
-    out.codes.push_back(table.function.is_identity() ? std::clamp(code, node.low, node.high)
-                                                     : table.codes.at(static_cast<std::size_t>(code + 128)));
+  for (std::size_t i = 0; i < x.codes.size(); ++i) {
+    const std::int8_t code = x.codes[i];
+    const std::size_t row = table.parameters.empty() ? 0 : i % static_cast<std::size_t>(node.shape.c);
+    out.codes.push_back(table.function.is_identity()
+                            ? std::clamp(code, node.low, node.high)
+                            : table.codes.at(row * 256 + static_cast<std::size_t>(code + 128)));
   }
   return out;
 }
@@ -194,18 +249,30 @@ inline std::vector<NaiveTensor> naive_run(const IntNetwork& net, std::span<const
     const auto in = [&](std::size_t j) -> const NaiveTensor& {
       return tensors.at(static_cast<std::size_t>(node.inputs.at(j)));
     };
-    NaiveTensor out =
-        std::visit(Overloaded{[&](const IntInput&) {
-                                return NaiveTensor{{input.begin(), input.end()}, {}};
-                              },
-                              [&](const IntLayer&) { return naive_conv(net, node, in(0).codes, is_output); },
-                              [&](const IntTable&) { return naive_table(node, in(0)); },
-                              [&](const IntCombine&) { return naive_add(node, in(0), in(1)); },
-                              [&](const IntWindow&) { return naive_pool(net, node, in(0).codes); },
-                              [&](const IntMove&) {
-                                return node.view() ? NaiveTensor{in(0).codes, {}} : naive_concat(net, node, tensors);
-                              }},
-                   node.what);
+    NaiveTensor out = std::visit(
+        Overloaded{[&](const IntInput&) {
+                     return NaiveTensor{{input.begin(), input.end()}, {}};
+                   },
+                   [&](const IntLayer&) { return naive_conv(net, node, in(0).codes, is_output); },
+                   [&](const IntTable&) { return naive_table(node, in(0)); },
+                   [&](const IntCombine&) { return naive_combine(net, node, tensors); },
+                   [&](const IntWindow&) { return naive_pool(net, node, in(0).codes); },
+                   [&](const IntMove&) {
+                     return node.view() ? NaiveTensor{in(0).codes, {}} : naive_concat(net, node, tensors);
+                   },
+                   [&](const IntProduct& p) {
+                     NaiveTensor product;
+                     for (const std::int64_t sum : naive_product<std::int64_t, std::int8_t>(
+                              p.product, net.at(node.inputs[0]).shape, net.at(node.inputs[1]).shape, in(0).codes,
+                              in(1).codes)) {
+                       product.codes.push_back(naive_code(static_cast<float>(sum) * p.multiplier, node.low, node.high));
+                     }
+                     return product;
+                   },
+                   [&](const IntNormalise&) {
+                     return NaiveTensor{naive_normalise_codes(node, net.at(node.inputs[0]).exponent, in(0).codes), {}};
+                   }},
+        node.what);
     if (is_output && node.layer() < 0) {
       for (const std::int8_t code : out.codes)
         out.values.push_back(std::ldexp(static_cast<float>(code), node.exponent));

@@ -16,7 +16,8 @@ namespace qnudge::test {
 /// Builds one random float network; see `random_graph`.
 class RandomGraphBuilder {
  public:
-  explicit RandomGraphBuilder(std::uint64_t seed) : engine_(seed) {
+  explicit RandomGraphBuilder(std::uint64_t seed, bool with_attention = true)
+      : engine_(seed), with_attention_(with_attention) {
     graph_.fingerprint = "random-" + std::to_string(seed);
     graph_.input_name = "input";
     graph_.output_name = "output";
@@ -187,6 +188,13 @@ class RandomGraphBuilder {
     return graph_.nodes.size() < kMaxNodes - 5 && chance(40) ? batch_norm(at) : at;
   }
 
+  int sum(int from) {
+    FloatWindow sum{.kind = WindowKind::sum};
+    sum.window.r = chance(70) ? shape(from).h : 1;
+    sum.window.s = chance(70) ? shape(from).w : 1;
+    return append(sum, {from});
+  }
+
   int pool(int from, Extent extent, bool maximum) {
     const Shape in = shape(from);
     FloatWindow pool{.kind = maximum ? WindowKind::max : WindowKind::average};
@@ -215,7 +223,126 @@ class RandomGraphBuilder {
     return append(FloatMove{joined_channels(parts)}, {a, b}, {parts[0].h, parts[0].w, parts[0].c + parts[1].c});
   }
 
+  using Op = ScalarFunction::Op;
+  using F = ScalarFunction;
+
+  /// An activation function as exporters spell it, in one operator or several.
+  int function(int from) {
+    const F x;
+    const auto scaled = [&](double by, const F& f) { return F::of(Op::multiply, F::constant(by), f); };
+    const auto below = F::of(Op::minimum, x, F::constant(0)), above = F::of(Op::maximum, x, F::constant(0));
+    switch (pick(0, 6)) {
+      case 0:
+        return append(FloatTable{F::of(Op::multiply, x, F::of(Op::sigmoid, x)), {}}, {from});
+      case 1:
+        return append(FloatTable{F::of(Op::hyperbolic_tangent, x), {}}, {from});
+      case 2:
+        return append(
+            FloatTable{scaled(0.5, F::of(Op::multiply, x,
+                                         F::of(Op::add, F::of(Op::error_function, scaled(0.75, x)), F::constant(1)))),
+                       {}},
+            {from});
+      case 3:
+        return append(FloatTable{F::of(Op::add, above, scaled(0.125, below)), {}}, {from});
+      case 4:
+        return append(
+            FloatTable{
+                F::of(Op::divide, F::of(Op::multiply, x, clip_function(0, 6).after(F::of(Op::add, x, F::constant(3)))),
+                      F::constant(6)),
+                {}},
+            {from});
+      case 5:
+        return append(FloatTable{F::of(Op::square_root, F::of(Op::absolute, x)), {}}, {from});
+      default:
+        break;
+    }
+    if (shape(from).c > 4) return append(FloatTable{F::of(Op::negate, x), {}}, {from});
+    FloatTable slopes{F::of(Op::add, above, F::of(Op::multiply, F::parameter(0), below)), {{}}};
+    for (std::int64_t c = 0; c < shape(from).c; ++c)
+      slopes.parameters[0].push_back(static_cast<double>(real(-0.5f, 0.5f)));
+    return append(std::move(slopes), {from});
+  }
+
+  CombineKind any_kind() {
+    const CombineKind kinds[] = {CombineKind::add, CombineKind::subtract, CombineKind::multiply, CombineKind::minimum,
+                                 CombineKind::maximum};
+    return kinds[pick(0, 4)];
+  }
+
+  int combine(CombineKind kind, int a, int b) {
+    const int y = append(FloatCombine{.kind = kind}, chance(50) ? std::vector<int>{a, b} : std::vector<int>{b, a});
+    return chance(30) ? append(relu_table(), {y}) : y;
+  }
+
+  /// One tensor times (or otherwise with) another that is repeated over space, over channels or both.
+  int gated(int from) {
+    const auto kind = chance(60) ? CombineKind::multiply : any_kind();
+    if (chance(35)) return combine(kind, from, append(sigmoid_table(), {conv(from, 1, kSame)}));
+    const int gate = conv(global_average(from), chance(75) ? shape(from).c : 1, kSame);
+    const bool whole = shape(gate).c == shape(from).c || shape(gate).c == 1;  // a depthwise one may have more
+    return whole ? combine(kind, from, chance(70) ? append(sigmoid_table(), {gate}) : gate) : gate;
+  }
+
+  /// With a constant of the tensor's shape, one per channel, one per pixel, or a single one.
+  int with_constant(int from) {
+    const Shape in = shape(from), shapes[] = {in, {1, 1, in.c}, {in.h, in.w, 1}, {1, 1, 1}};
+    FloatCombine node{.kind = chance(30) ? CombineKind::divide : any_kind()};
+    node.constant_shape = shapes[pick(0, 3)];
+    const float reach = chance(50) ? 0.75f : 3.0f;
+    for (std::int64_t i = 0; i < node.constant_shape.size(); ++i) {
+      node.constant.push_back((chance(50) ? 1.0f : -1.0f) * real(0.25f, reach));
+    }
+    node.constant_first = node.kind != CombineKind::divide && chance(40);
+    const int y = append(std::move(node), {from});
+    return chance(30) ? append(relu_table(), {y}) : y;
+  }
+
+  int elementwise(int from) {
+    const auto kind = pick(0, 9);
+    if (kind < 3) return function(from);
+    if (kind < 6) return gated(from);
+    if (kind < 8) return with_constant(from);
+    const int other = conv(from, shape(from).c, kSame);
+    return shape(other) == shape(from) ? combine(any_kind(), from, other) : other;
+  }
+
+  FloatNormalise normalise(const Shape& s) {
+    FloatNormalise n;
+    const auto kind = pick(0, 9);
+    n.kind = kind < 2 ? NormaliseKind::softmax : kind < 8 ? NormaliseKind::standard : NormaliseKind::root_mean_square;
+    n.area = chance(50);
+    n.channels = !n.area ? s.c : s.c % 2 == 0 && chance(50) ? s.c / 2 : chance(50) ? 1 : s.c;
+    if (n.kind == NormaliseKind::softmax) return n;
+    n.epsilon = chance(50) ? 1e-5f : 1e-2f;
+    for (std::int64_t c = 0; c < s.c; ++c) {
+      n.gain.push_back(real(0.3f, 1.2f));
+      n.shift.push_back(real(-0.5f, 0.5f));
+    }
+    return n;
+  }
+
+  FloatNormalise softmax(std::int64_t channels) { return {.kind = NormaliseKind::softmax, .channels = channels}; }
+
+  /// Shares of all pixels for each pixel, of all or of those in its row.
+  int attention(int from) {
+    const Shape in = shape(from);
+    const std::int64_t batch = chance(50) ? 1 : in.h;
+    const float scale = chance(50) ? 1.0f : 1.0f / std::sqrt(static_cast<float>(in.c));
+    const int queries = conv(from, in.c, kSame), keys = chance(50) ? queries : conv(from, in.c, kSame);
+    if (!(shape(queries) == in) || !(shape(keys) == in)) return queries;
+    const int scores = append(FloatProduct{.batch = batch, .b_rows = true, .scale = scale}, {queries, keys});
+    const int shares = append(softmax(shape(scores).c), {scores});
+    return append(FloatProduct{.batch = batch}, {shares, chance(50) ? from : keys});
+  }
+
   int grow(int at) {
+    if (with_attention_ && chance(20)) {
+      if (chance(40)) return attention(at);
+      if (chance(15)) return sum(at);
+      const int normal = append(normalise(shape(at)), {at});
+      return chance(40) ? append(relu_table(), {normal}) : normal;
+    }
+    if (chance(25)) return elementwise(at);
     const auto kind = pick(0, 99);
     if (kind < 30) return activate(conv(at, pick(1, 12), kAny));
     if (kind < 55) return residual_block(at);
@@ -255,14 +382,17 @@ class RandomGraphBuilder {
 
   Graph graph_;
   std::mt19937_64 engine_;
+  const bool with_attention_;
 };
 
 /// A small valid float network, the same for the same seed everywhere: at most 16 nodes of about 12 x 12 x 16, 1-D
 /// (w = 1) or 2-D, with grouped, depthwise, strided, dilated, transposed and asymmetrically padded convolutions,
 /// BatchNorm (also negative, tiny and zero scales, also without a layer before it), ReLU, Clip, skips, downsample
-/// branches, concatenation, pooling, Sigmoid, nodes with two readers, and outputs that are a layer or something else.
-inline Graph random_graph(std::uint64_t seed) {
-  return RandomGraphBuilder(seed).build();
+/// branches, concatenation, pooling, functions as tables (per channel too), combinations of two tensors or with a
+/// constant, broadcast and not, normalisations, products of activations, nodes with two readers, and outputs that are a
+/// layer or something else.
+inline Graph random_graph(std::uint64_t seed, bool with_attention = true) {
+  return RandomGraphBuilder(seed, with_attention).build();
 }
 
 }  // namespace qnudge::test

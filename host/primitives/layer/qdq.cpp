@@ -242,6 +242,12 @@ void read_layer(QdqReader& reader, const onnx::NodeProto& from) {
   reader.append(from, std::move(added));
 }
 
+/// Whether it multiplies a layer's result before quantisation by constants.
+bool holds_scales(const QdqReader& reader, const onnx::NodeProto& from) {
+  if (from.op_type() != "Mul" || from.input_size() == 0 || !reader.has_value(from.input(0))) return false;
+  return reader.value(from.input(0)).kind == QdqReader::Value::real;
+}
+
 /// The scales of a layer that is written in units of its accumulator.
 void read_scales(QdqReader& reader, const onnx::NodeProto& from) {
   const auto read = reader.value(reader.input(from, 0));
@@ -254,7 +260,7 @@ void read_scales(QdqReader& reader, const onnx::NodeProto& from) {
 
 bool read(QdqReader& reader, const onnx::NodeProto& from) {
   const std::string& op = from.op_type();
-  if (op == "Mul") {
+  if (holds_scales(reader, from)) {
     read_scales(reader, from);
   } else if (op == "Conv" || op == "ConvTranspose" || op == "Gemm") {
     read_layer(reader, from);

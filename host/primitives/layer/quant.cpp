@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -32,10 +33,10 @@ Layer weighted_layer(const Lowering& lowering, int i) {
   layer.weights = from.weights;
   layer.gain.assign(from.bias.size(), 1.0);
   layer.shift.assign(from.bias.begin(), from.bias.end());
-  require(static_cast<std::int64_t>(layer.weights.size()) == layer.filter.size() &&
-              static_cast<std::int64_t>(layer.shift.size()) == layer.filter.k,
-          ErrorKind::internal, "layer '{}': {} weights and {} biases do not fit its filter", layer.name,
-          layer.weights.size(), layer.shift.size());
+  const bool counted = layer.weights.empty() || static_cast<std::int64_t>(layer.weights.size()) == layer.filter.size();
+  require(counted && static_cast<std::int64_t>(layer.shift.size()) == layer.filter.k, ErrorKind::internal,
+          "layer '{}': {} weights and {} biases do not fit its filter", layer.name, layer.weights.size(),
+          layer.shift.size());
   return layer;
 }
 
@@ -59,7 +60,7 @@ void merge(BatchNormMode mode, const FloatBatchNorm& norm, Layer& layer) {
     const bool fold = mode == BatchNormMode::fold && layer.tunable;
     const double factor = fold ? scale : (scale < 0.0 ? -1.0 : 1.0);
     if (!fold) layer.gain[k] *= std::abs(scale);
-    for (std::size_t i = k * taps; i < (k + 1) * taps; ++i) {
+    for (std::size_t i = k * taps; i < std::min((k + 1) * taps, layer.weights.size()); ++i) {
       layer.weights[i] = static_cast<float>(static_cast<double>(layer.weights[i]) * factor);
     }
   }

@@ -3,12 +3,14 @@
 #include <cmath>
 
 #include "host/quant/primitives.hpp"
+#include "qnudge/core/error.hpp"
 #include "qnudge/model/functions.hpp"
 #include "qnudge/quant/code_table.hpp"
 
 namespace qnudge {
 namespace {
 
+constexpr std::size_t kMostHalfTables = 1024;     // 128 MiB
 constexpr float kSigmoidRange = 127.0f / 128.0f;  // what exponent -7 holds
 
 const IntTable& table_of(const IntNode& node) {
@@ -43,8 +45,21 @@ void derive(const IntNetwork& network, IntNode& node) {
   auto& table = std::get<IntTable>(node.what);
   if (table.function.is_identity()) return;
   const int from = network.at(node.inputs[0]).exponent;
-  table.codes = code_table(table.function, from, node.exponent, node.low, node.high);
-  if (network.half()) table.halves = half_table(table.function, from, node.exponent);
+  table.codes.clear();
+  table.halves.clear();
+  const auto append = [&](const ScalarFunction& f) {
+    const auto codes = code_table(f, from, node.exponent, node.low, node.high);
+    table.codes.insert(table.codes.end(), codes.begin(), codes.end());
+    if (!network.half()) return;
+    const auto halves = half_table(f, from, node.exponent);
+    table.halves.insert(table.halves.end(), halves.begin(), halves.end());
+  };
+  if (table.parameters.empty()) return append(table.function);
+  const auto channels = static_cast<std::size_t>(node.shape.c);
+  require(!network.half() || channels <= kMostHalfTables, ErrorKind::input,
+          "node '{}': a table for each of {} channels; with half activations at most {} are supported", node.name,
+          channels, kMostHalfTables);
+  for (std::size_t c = 0; c < channels; ++c) append(table.function.of_channel(table.parameters, c));
 }
 
 }  // namespace
@@ -53,7 +68,8 @@ void quant_facets::lower_table(Lowering& lowering, int i) {
   const Node& from = lowering.at(i);
   const auto limits = bounds_of(from);
   if (!limits) {
-    lowering.append(IntTable{.function = std::get<FloatTable>(from.what).function}, i);
+    const auto& table = std::get<FloatTable>(from.what);
+    lowering.append(IntTable{.function = table.function, .parameters = table.parameters, .codes = {}, .halves = {}}, i);
     return;
   }
   IntNode& clamp = lowering.node(lowering.append(IntTable{}, i));

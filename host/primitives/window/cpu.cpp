@@ -30,7 +30,7 @@ void pool_position(const FloatWindow& pool, const Shape& in, const float* image,
       }
     }
   }
-  if (largest) return;
+  if (pool.kind != WindowKind::average) return;
   const auto count = static_cast<float>(pool_divisor(w, pool.count_include_pad, in, y0, x0));
   for (std::int64_t c = 0; c < in.c; ++c) y[c] /= count;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "host/model/fingerprint.hpp"
 #include "host/model/primitives.hpp"
+#include "qnudge/core/error.hpp"
 
 namespace qnudge {
 namespace {
@@ -10,11 +11,19 @@ const FloatWindow& window_of(const Node& node) {
 }
 
 std::string_view kind(const Node& node) {
-  return window_of(node).kind == WindowKind::max ? "max_pool" : "average_pool";
+  const WindowKind kind = window_of(node).kind;
+  return kind == WindowKind::max ? "max_pool" : kind == WindowKind::average ? "average_pool" : "sum";
 }
 
 Shape shape(const Node& node, std::span<const Shape> inputs) {
-  return slide(inputs[0], window_of(node).window, inputs[0].c);
+  const FloatWindow& pool = window_of(node);
+  if (pool.kind == WindowKind::sum) {
+    const Shape& in = inputs[0];
+    const bool whole = (pool.window.r == in.h || pool.window.r == 1) && (pool.window.s == in.w || pool.window.s == 1);
+    require(whole && pool.window == Window{.r = pool.window.r, .s = pool.window.s}, ErrorKind::internal,
+            "node '{}': sums over a part of an axis", node.name);
+  }
+  return slide(inputs[0], pool.window, inputs[0].c);
 }
 
 void fingerprint(const Node& node, Fingerprint& hash) {
@@ -30,6 +39,15 @@ void write(const Node& node, FloatWriter& to, onnx::NodeProto& out) {
   const Shape& in = to.input_shape(node, 0);
   if (pool.kind == WindowKind::average && w == Window{.r = in.h, .s = in.w} && !pool.count_include_pad) {
     out.set_op_type("GlobalAveragePool");
+    return;
+  }
+  if (pool.kind == WindowKind::sum) {
+    out.set_op_type("ReduceSum");
+    std::vector<std::int64_t> axes;
+    if (w.r > 1) axes.push_back(2);
+    if (w.s > 1) axes.push_back(3);
+    out.add_input(to.integers(node.name + ".axes", axes));
+    set_integer(out, "noop_with_empty_axes", 1);
     return;
   }
   set_integers(out, "kernel_shape", to.per_axis(w.r, w.s));

@@ -28,6 +28,13 @@ void write(QdqWriter& to, int i) {
   const bool average = pool.kind == WindowKind::average;
   if (average && w == Window{.r = in.h, .s = in.w} && !pool.count_include_pad) {
     to.out().reserved_node("GlobalAveragePool", node.name, {value});
+  } else if (pool.kind == WindowKind::sum) {
+    OnnxWriter::Dims axes;
+    if (w.r > 1) axes.push_back(2);
+    if (w.s > 1) axes.push_back(3);
+    const std::string over =
+        to.out().constant<std::int64_t>(node.name + "/axes", {static_cast<std::int64_t>(axes.size())}, std::span(axes));
+    set_attribute(to.out().reserved_node("ReduceSum", node.name, {value, over}), "noop_with_empty_axes", 1);
   } else {
     onnx::NodeProto& out = to.out().reserved_node(average ? "AveragePool" : "MaxPool", node.name, {value});
     if (average) set_attribute(out, "count_include_pad", pool.count_include_pad ? 1 : 0);
@@ -39,14 +46,20 @@ void write(QdqWriter& to, int i) {
 
 bool read(QdqReader& reader, const onnx::NodeProto& from) {
   const std::string& op = from.op_type();
-  if (op != "MaxPool" && op != "AveragePool" && op != "GlobalAveragePool") return false;
-  IntWindow pool{.kind = op == "MaxPool" ? WindowKind::max : WindowKind::average};
+  const bool sum = op == "ReduceSum";
+  if (op != "MaxPool" && op != "AveragePool" && op != "GlobalAveragePool" && !sum) return false;
+  IntWindow pool{.kind = sum ? WindowKind::sum : op == "MaxPool" ? WindowKind::max : WindowKind::average};
   IntNode added = reader.make(from, {}, {reader.reading(from, 0)});
   const Shape in = added.shape;
   Window& w = pool.window;
   if (op == "GlobalAveragePool") {
     w.r = in.h;
     w.s = in.w;
+  } else if (sum) {
+    for (const std::int64_t axis : reader.constants().take<std::int64_t>(reader.input(from, 1))) {
+      require(axis == 2 || axis == 3, ErrorKind::input, "it sums over axis {}", axis);
+      (axis == 2 ? w.r : w.s) = axis == 2 ? in.h : in.w;
+    }
   } else {
     const auto kernel = read_integers(from, "kernel_shape", reader.rank(), 1);
     w = read_window(from, reader.rank(), std::max<std::int64_t>(1, kernel[0]),

@@ -18,6 +18,7 @@ bool is_maximum(const IntNode& node) {
 /// Divisors of all positions, [OH, OW].
 std::vector<std::int64_t> divisors(const IntNode& node, const Shape& in) {
   const IntWindow& pool = window_of(node);
+  if (pool.kind == WindowKind::sum) return {1};
   const Window& w = pool.window;
   std::vector<std::int64_t> all;
   for (std::int64_t y = 0; y < node.shape.h; ++y) {
@@ -72,7 +73,9 @@ void quant_facets::lower_window(Lowering& lowering, int i) {
 }
 
 const QuantFacet quant_facets::window = {
-    .kind = [](const IntNode& node) -> std::string_view { return is_maximum(node) ? "max_pool" : "average_pool"; },
+    .kind = [](const IntNode& node) -> std::string_view {
+      return is_maximum(node) ? "max_pool" : window_of(node).kind == WindowKind::average ? "average_pool" : "sum";
+    },
     .bounds = bounds,
     .passes_codes = is_maximum,
     .derive = derive};

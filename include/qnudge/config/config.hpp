@@ -103,6 +103,7 @@ struct Config {
   std::string recipe = "best";  ///< "paper", "channel", "best": gave `search` its defaults
   std::string model;
   std::int64_t input_height = 0, input_width = 0;  ///< for models with symbolic spatial extents
+  std::string model_output;                        ///< of several outputs, the one that counts; empty: the only one
   DataConfig data;
   QuantConfig quant;
   SearchConfig search;

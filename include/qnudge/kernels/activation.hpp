@@ -28,7 +28,8 @@ struct Activation<std::int8_t> {
   QNUDGE_HOST_DEVICE static std::int8_t clamped(std::int8_t v, Bound low, Bound high) {
     return static_cast<std::int8_t>(v < low ? low : (v > high ? high : v));
   }
-  /// Into a table of 256.
+  /// Into a table.
+  static constexpr std::int64_t kTableSize = 256;
   QNUDGE_HOST_DEVICE static std::int64_t table_index(std::int8_t v) { return v + 128; }
   /// As an integer that sums exactly in any order.
   QNUDGE_HOST_DEVICE static std::int64_t fixed(std::int8_t v) { return v; }
@@ -50,7 +51,7 @@ struct Activation<Half> {
     return to_half(above < high ? above : high);
   }
   QNUDGE_HOST_DEVICE static Half clamped(Half v, Bound low, Bound high) { return nearest(to_float(v), low, high); }
-  /// Into a table of 65,536.
+  static constexpr std::int64_t kTableSize = 65536;
   QNUDGE_HOST_DEVICE static std::int64_t table_index(Half v) { return v.bits; }
   /// In units of 2^-12, of which 2^19 images of 2^14 positions each cannot sum beyond 63 bits.
   QNUDGE_HOST_DEVICE static std::int64_t fixed(Half v) {

@@ -8,6 +8,7 @@
 #include "qnudge/kernels/divisor.hpp"
 #include "qnudge/kernels/elementwise.hpp"
 #include "qnudge/kernels/unspread.hpp"
+#include "qnudge/model/element_map.hpp"
 #include "qnudge/model/geometry.hpp"
 
 /// Element rules for tensors [N, H, W, P, C] that hold P candidates between width and channels. A tensor that all
@@ -62,6 +63,38 @@ struct ConcatCodes {
     const std::int64_t pixel = row / candidates, p = row % candidates;
     const std::int64_t from = pixel * (channels / inner) + c / inner;
     y[row * total + first + c] = x[(shared ? from : from * candidates + p) * inner + c % inner];
+  }
+};
+
+/// One box of a move, for each image and candidate: y[to + sum k_a to_a] = x[from + sum k_a from_a] over all k_a below
+/// extent_a, counted in elements of [H, W, C] without candidates.
+template <class T>
+struct MoveCodes {
+  struct Axis {
+    Divisor extent = 1;
+    std::int64_t from = 0, to = 0;
+  };
+  const T* x;                 ///< [N, pixels, P, inner], without P if `shared`
+  T* y;                       ///< [N, pixels, P, channels]
+  Divisor candidates, count;  ///< P, elements of the box
+  Divisor inner, channels;
+  std::int64_t in_size, out_size;  ///< elements of an image
+  std::int64_t from, to;
+  Axis axes[ElementMap::kMostAxes];  ///< innermost first
+  int rank;
+  bool shared;
+
+  QNUDGE_HOST_DEVICE void operator()(std::int64_t i) const {
+    const std::int64_t row = i / count, n = row / candidates, p = row % candidates;
+    std::int64_t rest = i % count, source = n * in_size + from, target = n * out_size + to;
+    for (int a = 0; a < rank; ++a) {
+      const std::int64_t k = rest % axes[a].extent;
+      rest = rest / axes[a].extent;
+      source += k * axes[a].from;
+      target += k * axes[a].to;
+    }
+    const std::int64_t pixel = shared ? source / inner : source / inner * candidates + p;
+    y[(target / channels * candidates + p) * channels + target % channels] = x[pixel * inner + source % inner];
   }
 };
 

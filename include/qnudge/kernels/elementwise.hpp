@@ -81,6 +81,20 @@ struct LookupCodes {
   QNUDGE_HOST_DEVICE void operator()(std::int64_t i) const { code[i] = table[Activation<T>::table_index(x[i])]; }
 };
 
+/// The same with a table for each channel.
+template <class T>
+struct LookupChannelCodes {
+  using A = Activation<T>;
+  const T* x;      ///< [rows, C]
+  const T* table;  ///< [C, 256] or [C, 65536]
+  T* code;         ///< may be `x`
+  std::int64_t channels;
+
+  QNUDGE_HOST_DEVICE void operator()(std::int64_t i) const {
+    code[i] = table[i % channels * A::kTableSize + A::table_index(x[i])];
+  }
+};
+
 /// Extents of a pooled tensor [N, OH, OW, C], by which its elements are taken apart.
 struct PoolExtents {
   Divisor h, w, c;

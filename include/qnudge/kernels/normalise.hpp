@@ -7,6 +7,7 @@
 #include "qnudge/core/host_device.hpp"
 #include "qnudge/kernels/activation.hpp"
 #include "qnudge/kernels/strided.hpp"
+#include "qnudge/quant/softmax_bits.hpp"
 
 namespace qnudge {
 
@@ -115,7 +116,7 @@ struct SoftmaxCodes {
   NormGroups groups;
   Strides at_x, at_code;
   const std::int32_t* table;  ///< [256], table[0] = 2^30
-  std::int32_t bits;          ///< 0 to 20
+  std::int32_t bits;          ///< kSoftmaxLeastBits to kSoftmaxMostBits
 
   QNUDGE_HOST_DEVICE void operator()(std::int64_t g) const {
     std::int32_t largest = -128;
@@ -125,13 +126,16 @@ struct SoftmaxCodes {
     });
     std::int64_t sum = 0;
     groups.for_each(g, [&](const Place& i) { sum += table[largest - x[at_x.at(i)]]; });
-    groups.for_each(g, [&](const Place& i) {
-      const std::int64_t scaled = static_cast<std::int64_t>(table[largest - x[at_x.at(i)]]) << bits;
-      std::int64_t quotient = scaled / sum;
-      const std::int64_t twice = 2 * (scaled % sum);
-      if (twice > sum || (twice == sum && quotient % 2 != 0)) ++quotient;
-      code[at_code.at(i)] = static_cast<std::int8_t>(quotient < 127 ? quotient : 127);
-    });
+    groups.for_each(g, [&](const Place& i) { code[at_code.at(i)] = share(table[largest - x[at_x.at(i)]], sum); });
+  }
+  /// The code of exponential e among `sum`.
+  QNUDGE_HOST_DEVICE std::int8_t share(std::int32_t e, std::int64_t sum) const {
+    const std::int64_t scaled = static_cast<std::int64_t>(e) << (bits > 0 ? bits : 0);
+    const std::int64_t whole = sum << (bits < 0 ? -bits : 0);
+    std::int64_t quotient = scaled / whole;
+    const std::int64_t twice = 2 * (scaled % whole);
+    if (twice > whole || (twice == whole && quotient % 2 != 0)) ++quotient;
+    return static_cast<std::int8_t>(quotient < 127 ? quotient : 127);
   }
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -12,6 +13,7 @@ namespace qnudge {
 /// Where the elements of an output come from, per sample, in the physical order (NHWC) of inputs and output. Boxes of
 /// elements that lie at regular distances; those next to each other are copied as one run.
 struct ElementMap {
+  static constexpr std::size_t kMostAxes = 12;  ///< of a box
   struct Axis {
     std::int64_t extent = 1, from = 0, to = 0;  ///< elements apart in the input and in the output
     friend bool operator==(const Axis&, const Axis&) = default;

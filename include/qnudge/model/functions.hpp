@@ -11,4 +11,7 @@ ScalarFunction clip_function(double low, double high);
 ScalarFunction relu_function();
 ScalarFunction sigmoid_function();
 
+/// The ONNX operator of a step; nullptr for x, constants and parameters.
+const char* onnx_operator(ScalarFunction::Op op);
+
 }  // namespace qnudge

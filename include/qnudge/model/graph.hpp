@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "qnudge/core/shape.hpp"
+#include "qnudge/model/ends.hpp"
 #include "qnudge/model/primitives.hpp"
 
 namespace qnudge {
@@ -28,6 +29,7 @@ struct Graph {
   int output = 0;
   std::string input_name, output_name;  ///< tensor names, kept for export
   int spatial_rank = 2;                 ///< 2: NCHW in ONNX; 1: NCL
+  Ends ends;                            ///< what exported files have around it
   std::string fingerprint;              ///< of everything above that decides a result
 
   const Shape& input_shape() const { return nodes.front().shape; }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstdint>
 #include <variant>
 #include <vector>
 
@@ -34,16 +35,21 @@ struct FloatBatchNorm {
 /// table: a function of each element alone.
 struct FloatTable {
   ScalarFunction function;
+  ChannelValues parameters;  ///< [parameter of the function][C]
 };
 
-/// combine: an operation on two tensors, element by element. What exists of it so far is the addition of equal shapes.
+/// combine: an operation on two tensors, element by element; an axis of extent 1 is repeated along the other's.
 struct FloatCombine {
   CombineKind kind = CombineKind::add;
+  std::vector<float> constant;  ///< an operand instead of a second input, NHWC; empty: none
+  Shape constant_shape;
+  bool constant_first = false;  ///< it is the first operand
 };
 
-enum class WindowKind { max, average };
+enum class WindowKind { max, average, sum };
 
-/// window: the largest or the mean element of each channel under a sliding window. Padding is never the largest.
+/// window: the largest, the mean or the sum of the elements of each channel under a sliding window. Padding is never
+/// the largest. A sum's window is all of the axis or one element of it.
 struct FloatWindow {
   WindowKind kind = WindowKind::max;
   Window window;
@@ -55,7 +61,34 @@ struct FloatMove {
   ElementMap map;
 };
 
-using FloatPrimitive =
-    std::variant<FloatInput, FloatLayer, FloatBatchNorm, FloatTable, FloatCombine, FloatWindow, FloatMove>;
+/// product: the matrix product of two activations, `batch` times. a is [batch, rows, depth], b [batch, depth, columns],
+/// or with `b_rows` [batch, columns, depth]: the last axis is the channels, the others are the pixels in their order.
+/// Out: the pixels of a, `columns` channels.
+struct FloatProduct {
+  std::int64_t batch = 1;
+  bool b_rows = false;
+  float scale = 1;  ///< of every element of the result
+  friend bool operator==(const FloatProduct&, const FloatProduct&) = default;
+};
+
+enum class NormaliseKind {
+  softmax,
+  standard,          ///< (x - mean) / sqrt(variance + epsilon) * gain + shift
+  root_mean_square,  ///< x / sqrt(mean of x^2 + epsilon) * gain + shift
+};
+
+/// normalise: groups of elements, each by its own sum. A group is all channels of a pixel, or with `area` `channels`
+/// channels next to each other of all pixels.
+struct FloatNormalise {
+  NormaliseKind kind = NormaliseKind::softmax;
+  bool area = false;
+  std::int64_t channels = 0;  ///< that divide C; without `area` C itself
+  float epsilon = 0;
+  std::vector<float> gain, shift;  ///< [C]; of a softmax none
+  friend bool operator==(const FloatNormalise&, const FloatNormalise&) = default;
+};
+
+using FloatPrimitive = std::variant<FloatInput, FloatLayer, FloatBatchNorm, FloatTable, FloatCombine, FloatWindow,
+                                    FloatMove, FloatProduct, FloatNormalise>;
 
 }  // namespace qnudge

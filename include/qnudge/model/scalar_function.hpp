@@ -9,6 +9,9 @@
 
 namespace qnudge {
 
+/// Values of parameters that differ by channel, [parameter][C].
+using ChannelValues = std::vector<std::vector<double>>;
+
 /// A function of one real x, as a sequence of steps that refer to earlier ones. Whatever chain of element-wise
 /// operators a model spells (`x * sigmoid(x)` as two branches too) becomes one of these, and one table of codes.
 class ScalarFunction {
@@ -33,7 +36,8 @@ class ScalarFunction {
     sigmoid,
     floor,
     ceil,
-    round,  ///< half to even
+    round,      ///< half to even
+    parameter,  ///< a constant that differs by channel; `constant` holds its number
   };
   struct Step {
     Op op = Op::x;
@@ -53,11 +57,18 @@ class ScalarFunction {
   /// Of steps as steps() gave them; throws ErrorKind::input where one refers to a later one or lacks an operand.
   explicit ScalarFunction(std::span<const Step> steps);
   static ScalarFunction constant(double value);
+  static ScalarFunction parameter(std::size_t number);
   /// op(a) or op(a, b) of two functions of the same x; throws ErrorKind::input beyond kMaxSteps.
   static ScalarFunction of(Op op, const ScalarFunction& a);
   static ScalarFunction of(Op op, const ScalarFunction& a, const ScalarFunction& b);
   /// this(inner(x)).
   ScalarFunction after(const ScalarFunction& inner) const;
+  /// One more than the largest number of a parameter.
+  std::size_t parameters() const;
+  /// With parameter i as parameter first + i.
+  ScalarFunction renumbered(std::size_t first) const;
+  /// The function of channel `channel`: values[i][channel] for parameter i.
+  ScalarFunction of_channel(const ChannelValues& values, std::size_t channel) const;
 
   /// steps()[0] is x, the last one is the value.
   std::span<const Step> steps() const { return steps_; }
@@ -74,6 +85,7 @@ class ScalarFunction {
   friend bool operator==(const ScalarFunction&, const ScalarFunction&) = default;
 
  private:
+  static ScalarFunction leaf(const Step& step);
   int append(const Step& step);
   int append(const ScalarFunction& other, int x);
   ScalarFunction cut_to(int last);

@@ -19,6 +19,9 @@ std::vector<std::int8_t> code_table(const ScalarFunction& f, int in_exponent, in
 /// NaN, which do not occur, give what their bits as a larger exponent would.
 std::vector<Half> half_table(const ScalarFunction& f, int in_exponent, int out_exponent);
 
+/// [256]: exp(-d * 2^exponent) in units of 2^-30 for d = 0 ... 255, each rounded once, half to even.
+std::vector<std::int32_t> exponential_table(int exponent);
+
 /// Whether fp32 evaluation of f step by step, each within a few units in the last place as runtimes evaluate them, must
 /// come to `table` for all 256 inputs: by interval arithmetic.
 bool float_steps_give(const std::vector<std::int8_t>& table, const ScalarFunction& f, int in_exponent, int out_exponent,

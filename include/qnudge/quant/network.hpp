@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <variant>
 #include <vector>
 
@@ -68,15 +69,32 @@ struct IntLayer {
 /// A function of codes as a table; without steps it is the node's bounds alone, and there is no table.
 struct IntTable {
   ScalarFunction function;
-  std::vector<std::int8_t> codes;  ///< 256, indexed by input code + 128
-  std::vector<Half> halves;        ///< half activations: 65536, indexed by the input's bits
+  ChannelValues parameters;        ///< [parameter of the function][C]; without any all channels share one table
+  std::vector<std::int8_t> codes;  ///< [256], indexed by input code + 128, or [C, 256]
+  std::vector<Half> halves;        ///< half activations: [65536], indexed by the input's bits, or [C, 65536]
   friend bool operator==(const IntTable&, const IntTable&) = default;
 };
 
 struct IntCombine {
   CombineKind kind = CombineKind::add;
-  float multiplier_a = 1, multiplier_b = 1;  ///< per input, powers of two
-  friend bool operator==(const IntCombine&, const IntCombine&) = default;
+  bool broadcast = false;       ///< an operand is repeated along an axis
+  std::vector<float> constant;  ///< see FloatCombine
+  Shape constant_shape;
+  bool constant_first = false;
+  float multiplier_a = 1, multiplier_b = 1;  ///< per operand, powers of two; of products and quotients a alone
+  std::vector<std::int8_t> codes;            ///< int8 activations: the constant in units of 2^constant_exponent
+  std::vector<Half> halves;                  ///< half activations: the same
+  int constant_exponent = 0;                 ///< so that the largest constant fits
+  /// A sum of two inputs of the node's shape.
+  bool plain_sum() const { return kind == CombineKind::add && !broadcast && constant.empty(); }
+  /// Of all that a backend sees: what the constant was before rounding does not count.
+  friend bool operator==(const IntCombine& a, const IntCombine& b) {
+    const auto seen = [](const IntCombine& c) {
+      return std::tie(c.kind, c.broadcast, c.constant_shape, c.constant_first, c.multiplier_a, c.multiplier_b, c.codes,
+                      c.halves, c.constant_exponent);
+    };
+    return seen(a) == seen(b);
+  }
 };
 
 struct IntWindow {
@@ -92,7 +110,21 @@ struct IntMove {
   friend bool operator==(const IntMove&, const IntMove&) = default;
 };
 
-using IntPrimitive = std::variant<IntInput, IntLayer, IntTable, IntCombine, IntWindow, IntMove>;
+struct IntProduct {
+  FloatProduct product;
+  float multiplier = 1;  ///< scale times s_a * s_b / s_out, rounded once
+  friend bool operator==(const IntProduct&, const IntProduct&) = default;
+};
+
+struct IntNormalise {
+  FloatNormalise normalise;
+  /// softmax of codes: [256] exp(-d * s_x) in units of 2^-30, rounded once; empty for others.
+  std::vector<std::int32_t> exponentials;
+  friend bool operator==(const IntNormalise&, const IntNormalise&) = default;
+};
+
+using IntPrimitive =
+    std::variant<IntInput, IntLayer, IntTable, IntCombine, IntWindow, IntMove, IntProduct, IntNormalise>;
 
 struct IntNode {
   IntPrimitive what;
@@ -123,9 +155,11 @@ struct IntNode {
 /// 2^exponent and zero point 0; accumulators are exact int32; all that is float is one fp32 product per element.
 ///
 ///   layer    t = float(acc) + float(bias[k]);  code = clamp(rint(t * multiplier[k]), low, high)
-///   combine  code = clamp(rint(a * multiplier_a + b * multiplier_b), low, high)
+///   combine  code = clamp(rint(a * multiplier_a + b * multiplier_b), low, high), and so on: kernels/combine.hpp
 ///   window   code = clamp(rint(float(sum) * multiplier), -128, 127); a maximum is a code of its input
 ///   table    code = codes[x + 128], or clamp(x, low, high);  move: codes elsewhere
+///   product  code = clamp(rint(float(sum) * multiplier), low, high)
+///   normalise  exact integer sums, see kernels/normalise.hpp
 ///   output   t * multiplier[k], max(0, .) if low = 0: fp32, neither rounded nor clamped (only where a layer is the
 ///            network's output; any other output node is its codes times 2^exponent)
 ///
@@ -141,6 +175,7 @@ struct IntNetwork {
   int output = 0;
   bool flatten_output = false;  ///< the float output of a convolution is [N, C*H*W] in ONNX; its bytes stay as they are
   int spatial_rank = 2;
+  Ends ends;  ///< what exported files have around it
   std::string input_name, output_name;
   Activations activations = Activations::int8;
 

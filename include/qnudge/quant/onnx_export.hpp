@@ -21,7 +21,7 @@ std::string to_qdq_onnx(const IntNetwork& network, ExportTarget target = ExportT
 /// (float weights, gain and shift are gone). Throws Error(kind input) for anything else.
 IntNetwork import_qdq_onnx(const std::filesystem::path& path);
 
-/// True if the file is a readable ONNX model with DequantizeLinear nodes.
+/// True if the file is a readable ONNX model with quantised operators, whoever wrote it.
 bool is_qdq_onnx(const std::filesystem::path& path);
 
 }  // namespace qnudge

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+#include "fold.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "refusal.hpp"
+
+namespace qnudge {
+namespace {
+
+constexpr int kMany = 1 << 30;
+
+constexpr std::array kFolds = {
+    FoldOperator{"Abs", 1, 1, 1, fold_unary},
+    FoldOperator{"Add", 2, 2, 1, fold_binary},
+    FoldOperator{"And", 2, 2, 1, fold_logic},
+    FoldOperator{"Cast", 1, 1, 1, fold_cast},
+    FoldOperator{"CastLike", 2, 2, 1, fold_cast},
+    FoldOperator{"Ceil", 1, 1, 1, fold_unary},
+    FoldOperator{"Clip", 1, 3, 1, fold_clip},
+    FoldOperator{"Concat", 1, kMany, 1, fold_concat},
+    FoldOperator{"ConstantOfShape", 1, 1, 1, fold_constant_of_shape},
+    FoldOperator{"Cos", 1, 1, 1, fold_unary},
+    FoldOperator{"Div", 2, 2, 1, fold_binary},
+    FoldOperator{"Equal", 2, 2, 1, fold_compare},
+    FoldOperator{"Erf", 1, 1, 1, fold_unary},
+    FoldOperator{"Exp", 1, 1, 1, fold_unary},
+    FoldOperator{"Expand", 2, 2, 1, fold_edit},
+    FoldOperator{"Flatten", 1, 1, 1, fold_edit},
+    FoldOperator{"Floor", 1, 1, 1, fold_unary},
+    FoldOperator{"Gather", 2, 2, 1, fold_gather},
+    FoldOperator{"Greater", 2, 2, 1, fold_compare},
+    FoldOperator{"GreaterOrEqual", 2, 2, 1, fold_compare},
+    FoldOperator{"Less", 2, 2, 1, fold_compare},
+    FoldOperator{"LessOrEqual", 2, 2, 1, fold_compare},
+    FoldOperator{"Log", 1, 1, 1, fold_unary},
+    FoldOperator{"Max", 1, kMany, 1, fold_variadic},
+    FoldOperator{"Min", 1, kMany, 1, fold_variadic},
+    FoldOperator{"Mod", 2, 2, 1, fold_binary},
+    FoldOperator{"Mul", 2, 2, 1, fold_binary},
+    FoldOperator{"Neg", 1, 1, 1, fold_unary},
+    FoldOperator{"Not", 1, 1, 1, fold_logic},
+    FoldOperator{"Or", 2, 2, 1, fold_logic},
+    FoldOperator{"Pad", 1, 4, 1, fold_pad},
+    FoldOperator{"Pow", 2, 2, 1, fold_binary},
+    FoldOperator{"Range", 3, 3, 1, fold_range},
+    FoldOperator{"Reciprocal", 1, 1, 1, fold_unary},
+    FoldOperator{"ReduceL1", 1, 2, 1, fold_reduction},
+    FoldOperator{"ReduceL2", 1, 2, 1, fold_reduction},
+    FoldOperator{"ReduceMax", 1, 2, 1, fold_reduction},
+    FoldOperator{"ReduceMean", 1, 2, 1, fold_reduction},
+    FoldOperator{"ReduceMin", 1, 2, 1, fold_reduction},
+    FoldOperator{"ReduceProd", 1, 2, 1, fold_reduction},
+    FoldOperator{"ReduceSum", 1, 2, 1, fold_reduction},
+    FoldOperator{"ReduceSumSquare", 1, 2, 1, fold_reduction},
+    FoldOperator{"Relu", 1, 1, 1, fold_unary},
+    FoldOperator{"Reshape", 2, 2, 1, fold_edit},
+    FoldOperator{"Round", 1, 1, 1, fold_unary},
+    FoldOperator{"ScatterND", 3, 3, 1, fold_scatter},
+    FoldOperator{"Sigmoid", 1, 1, 1, fold_unary},
+    FoldOperator{"Sign", 1, 1, 1, fold_unary},
+    FoldOperator{"Sin", 1, 1, 1, fold_unary},
+    FoldOperator{"Slice", 1, 5, 1, fold_edit},
+    FoldOperator{"Softplus", 1, 1, 1, fold_unary},
+    FoldOperator{"Split", 1, 2, kMany, fold_split},
+    FoldOperator{"Sqrt", 1, 1, 1, fold_unary},
+    FoldOperator{"Squeeze", 1, 2, 1, fold_edit},
+    FoldOperator{"Sub", 2, 2, 1, fold_binary},
+    FoldOperator{"Sum", 1, kMany, 1, fold_variadic},
+    FoldOperator{"Tan", 1, 1, 1, fold_unary},
+    FoldOperator{"Tanh", 1, 1, 1, fold_unary},
+    FoldOperator{"Tile", 2, 2, 1, fold_tile},
+    FoldOperator{"Transpose", 1, 1, 1, fold_edit},
+    FoldOperator{"Unsqueeze", 1, 2, 1, fold_edit},
+    FoldOperator{"Where", 3, 3, 1, fold_where},
+    FoldOperator{"Xor", 2, 2, 1, fold_logic},
+};
+
+/// Sums in double, rounded once.
+float reduce(std::string_view type, const std::vector<double>& values) {
+  double result = type == "ReduceProd" ? 1 : type == "ReduceMax" || type == "ReduceMin" ? values[0] : 0;
+  for (const double value : values) {
+    if (type == "ReduceProd") {
+      result *= value;
+    } else if (type == "ReduceMax") {
+      result = std::max(result, value);
+    } else if (type == "ReduceMin") {
+      result = std::min(result, value);
+    } else if (type == "ReduceL1") {
+      result += std::abs(value);
+    } else {
+      result += type == "ReduceL2" || type == "ReduceSumSquare" ? value * value : value;
+    }
+  }
+  if (type == "ReduceMean") result /= static_cast<double>(values.size());
+  return static_cast<float>(type == "ReduceL2" ? std::sqrt(result) : result);
+}
+
+Affine reduce(std::string_view type, const std::vector<Affine>& values) {
+  check_supported(type == "ReduceProd" || type == "ReduceSum" || type == "ReduceMax" || type == "ReduceMin",
+                  "it takes integers");
+  Affine result = values[0];
+  for (std::size_t i = 1; i < values.size(); ++i) {
+    if (type == "ReduceProd") {
+      result = result * values[i];
+    } else if (type == "ReduceSum") {
+      result = result + values[i];
+    } else if ((sign_of(values[i] - result) > 0) == (type == "ReduceMax")) {
+      result = values[i];
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+const FoldOperator* find_fold(std::string_view type) {
+  const auto it = std::ranges::find(kFolds, type, &FoldOperator::type);
+  return it == kFolds.end() ? nullptr : &*it;
+}
+
+const Known& FoldView::in(std::size_t i) const {
+  check(has(i), "input {} is left out", i);
+  return *inputs[i];
+}
+
+Extents broadcast(const Extents& a, const Extents& b) {
+  Extents all(std::max(a.size(), b.size()));
+  for (std::size_t i = 1; i <= all.size(); ++i) {
+    const Extent x = i <= a.size() ? a[a.size() - i] : Extent{}, y = i <= b.size() ? b[b.size() - i] : Extent{};
+    check(x == y || x == Extent{} || y == Extent{}, "{} and {} do not broadcast to each other", format_extents(a),
+          format_extents(b));
+    all[all.size() - i] = x == Extent{} ? y : x;
+  }
+  return all;
+}
+
+IndexMap broadcast_map(const IndexMap& from, const Extents& to) {
+  IndexMap map = from;
+  while (map.rank() < to.size()) map = map.insert_axis(0);
+  const Extents dims = map.dims();
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    if (dims[i] != to[i]) map = map.repeat(i, to[i]);
+  }
+  return map;
+}
+
+std::vector<Known> fold_reduction(FoldView& f) {
+  const Known& from = f.in(0);
+  const std::string_view type = f.node.proto.op_type();
+  const std::size_t rank = from.dims.size();
+  const bool keep = f.node.attributes.integer("keepdims", 1) != 0;
+  const bool nothing = f.node.attributes.integer("noop_with_empty_axes", 0) != 0;
+  const auto stated = read_fixed_argument(f.builder, f.node, "axes", 1, type == "ReduceSum" ? 13 : 18);
+  std::vector<std::size_t> axes = normal_axes(stated.value_or(std::vector<std::int64_t>{}), rank);
+  if (axes.empty() && nothing) return {from};
+  for (std::size_t i = 0; axes.size() < rank && (!stated || stated->empty()) && i < rank; ++i) axes.push_back(i);
+  std::vector<std::size_t> order;
+  Known result;
+  result.type = from.type;
+  std::int64_t run = 1;
+  for (std::size_t i = 0; i < rank; ++i) {
+    const bool reduced = std::ranges::binary_search(axes, i);
+    if (!reduced) order.push_back(i);
+    if (!reduced || keep) result.dims.push_back(reduced ? Extent{} : from.dims[i]);
+    check_supported(!reduced || !from.dims[i].batch, "it reduces over the samples");
+    if (reduced) run *= from.dims[i].count;
+  }
+  order.insert(order.end(), axes.begin(), axes.end());
+  check(from.size() > 0, "it reduces an empty tensor");
+  f.builder.count_folded(from.dims);
+  const auto places = IndexMap::row_major(from.dims).transpose(order).places();
+  std::vector<double> reals(static_cast<std::size_t>(run));
+  std::vector<Affine> integers(static_cast<std::size_t>(run));
+  for (auto place = places.begin(); place != places.end(); place += run) {
+    if (from.is_real()) {
+      std::transform(place, place + run, reals.begin(),
+                     [&](std::int64_t at) { return double{from.reals[static_cast<std::size_t>(at)]}; });
+      result.reals.push_back(reduce(type, reals));
+    } else {
+      std::transform(place, place + run, integers.begin(),
+                     [&](std::int64_t at) { return from.integers[static_cast<std::size_t>(at)]; });
+      result.integers.push_back(reduce(type, integers));
+    }
+  }
+  return {std::move(result)};
+}
+
+}  // namespace qnudge
