@@ -16,8 +16,9 @@ namespace {
 using onnx::NodeProto;
 
 constexpr std::int64_t kMostAxes = 16;
+constexpr float kLeastSquare = 1e-12f;  ///< added to the mean square of a length, so that zeros stay zeros
 
-/// Finds a normalisation backwards from its quotient (x - mean) / sqrt(variance + epsilon).
+/// Finds a normalisation backwards from its quotient, (x - mean) / sqrt(variance + epsilon) or x / length.
 class Fusion {
  public:
   Fusion(onnx::GraphProto& graph, const Initializers& constants) : constants_(constants) {
@@ -29,6 +30,7 @@ class Fusion {
   void fuse(NodeProto& node) const {
     const std::string& type = node.op_type();
     if (node.input_size() != 2 || (type != "Div" && type != "Mul")) return;
+    if (const auto found = type == "Div" ? match_length(node) : std::nullopt) return replace(node, *found);
     for (const int i : type == "Div" ? std::vector<int>{1} : std::vector<int>{0, 1}) {
       std::string root = node.input(i);
       if (type == "Mul") {
@@ -145,6 +147,20 @@ class Fusion {
       }
     }
     return Found{"RMSNormalization", centred, *axes, *epsilon};
+  }
+
+  /// x divided by its length, which may have a lower bound and be repeated.
+  std::optional<Found> match_length(const NodeProto& quotient) const {
+    std::string length = quotient.input(1);
+    if (const NodeProto* const repeated = producer(length, "Expand", 2)) length = repeated->input(0);
+    for (const char* const bound : {"Clip", "Max"}) {
+      if (const NodeProto* const bounded = producer(length, bound, 2)) length = bounded->input(0);
+    }
+    const NodeProto* const root = producer(length, "ReduceL2", 1);
+    if (root == nullptr || root->input(0) != quotient.input(0)) return std::nullopt;
+    const auto axes = kept_axes(*root);
+    if (!axes || axes->size() != 1) return std::nullopt;
+    return Found{"LpNormalization", quotient.input(0), *axes, kLeastSquare};
   }
 
   std::unordered_map<std::string_view, const NodeProto*> nodes_;

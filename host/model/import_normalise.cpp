@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Normalisations: Softmax, LayerNormalization, RMSNormalization, InstanceNormalization, GroupNormalization.
+// Normalisations: Softmax, LayerNormalization, RMSNormalization, LpNormalization, InstanceNormalization,
+// GroupNormalization.
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -102,7 +103,9 @@ std::vector<std::size_t> read_axes(NodeView& view, std::size_t rank) {
     check(!axes.empty(), "it has no axes behind the channels");
     return axes;
   }
-  for (std::size_t i = normal_axis(view.attributes.integer("axis", -1), rank); i < rank; ++i) axes.push_back(i);
+  const std::size_t axis = normal_axis(view.attributes.integer("axis", -1), rank);
+  if (view.proto.op_type() == "LpNormalization") return {axis};
+  for (std::size_t i = axis; i < rank; ++i) axes.push_back(i);
   return axes;
 }
 
@@ -176,6 +179,20 @@ Value import_layer_norm(Builder& b, NodeView& view) {
   }
   return add_moments(b, view, x, axes, {.kind = kind, .epsilon = epsilon}, optional_floats(view, 1, "scales"),
                      optional_floats(view, 2, "biases"));
+}
+
+/// A vector divided by its length: the root mean square is that by the root of the count.
+Value import_lp_norm(Builder& b, NodeView& view) {
+  const Value& x = view.activation(0);
+  const std::int64_t p = view.attributes.integer("p", 2);
+  check_supported(p == 2, "its p is {}; 2 is supported", p);
+  const float epsilon = view.attributes.real("epsilon", 1e-12f);
+  const std::vector<std::size_t> axes = read_axes(view, x.map.rank());
+  check(axes.size() == 1, "it has {} axes; 1 is needed", axes.size());
+  const std::int64_t count = x.map.dims()[axes[0]].count;
+  std::vector<float> gain(static_cast<std::size_t>(count), 1 / std::sqrt(static_cast<float>(count)));
+  return add_moments(b, view, x, axes, {.kind = NormaliseKind::root_mean_square, .epsilon = epsilon}, std::move(gain),
+                     {});
 }
 
 Value import_instance_norm(Builder& b, NodeView& view) {

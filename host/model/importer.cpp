@@ -51,6 +51,7 @@ constexpr std::array kOperators = {
     Operator{"LeakyRelu", 1, 1, 1, import_unary, nullptr, true},
     Operator{"Log", 1, 1, 1, import_unary, nullptr, true},
     Operator{"LogSoftmax", 1, 1, 1, import_head},
+    Operator{"LpNormalization", 1, 1, 1, import_lp_norm},
     Operator{"MatMul", 2, 2, 1, import_matmul, nullptr, true},
     Operator{"Max", 1, kMany, 1, import_combine, nullptr, true},
     Operator{"MaxPool", 1, 1, 2, import_max_pool, nullptr, false, true},

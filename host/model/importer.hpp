@@ -228,6 +228,7 @@ Value import_gather(Builder&, NodeView&);
 std::vector<Value> import_split(Builder&, NodeView&);
 Value import_softmax(Builder&, NodeView&);
 Value import_layer_norm(Builder&, NodeView&);
+Value import_lp_norm(Builder&, NodeView&);
 Value import_instance_norm(Builder&, NodeView&);
 Value import_group_norm(Builder&, NodeView&);
 Value import_product(Builder&, NodeView&);
