@@ -13,6 +13,7 @@
 #include "qnudge/cli/backends.hpp"
 #include "qnudge/cli/command.hpp"
 #include "qnudge/cli/quality_bench.hpp"
+#include "qnudge/cli/signals.hpp"
 #include "qnudge/cli/tuning_bench.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/data/readers.hpp"
@@ -321,7 +322,7 @@ Action add_tuning_bench(CLI::App& app) {
       ->type_name("KEY=VALUE,VALUE...");
   app.add_flag("--scaling", options->scaling, "Measure with one thread too");
   return [options](Terminal& terminal, const OutputOptions& output) {
-    return run_tuning_bench(*options, terminal, output);
+    return until_stopped([&] { return run_tuning_bench(*options, terminal, output); });
   };
 }
 

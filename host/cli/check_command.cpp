@@ -10,6 +10,7 @@
 #include "qnudge/cli/backends.hpp"
 #include "qnudge/cli/command.hpp"
 #include "qnudge/cli/compare.hpp"
+#include "qnudge/cli/signals.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/report/format.hpp"
 #include "qnudge/search/setup.hpp"
@@ -133,7 +134,9 @@ Action add_check(CLI::App& app) {
       ->type_name("N")
       ->capture_default_str()
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1024}));
-  return [options](Terminal& terminal, const OutputOptions& output) { return run_check(*options, terminal, output); };
+  return [options](Terminal& terminal, const OutputOptions& output) {
+    return until_stopped([&] { return run_check(*options, terminal, output); });
+  };
 }
 
 }  // namespace qnudge

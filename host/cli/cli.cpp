@@ -137,7 +137,7 @@ int dispatch(int argc, const char* const* argv, Terminal& terminal) {
       "  qnudge eval --model runs/quickstart/tuned.onnx\n"
       "  qnudge tune --help\n\n"
       "Exit codes: 0 done, 1 a check differs or internal error, 2 usage, 3 model or data, 4 device,\n"
-      "5 interrupted and resumable.");
+      "5 interrupted; the message says how to go on.");
   add_commands(app, parsed);
   app.require_subcommand(0, 1);
   const auto is_first = [&](const CommandEntry& entry) { return argv[1] == std::string_view(entry.name); };

@@ -10,8 +10,10 @@
 
 #include "qnudge/cli/backends.hpp"
 #include "qnudge/cli/command.hpp"
+#include "qnudge/cli/signals.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/output_file.hpp"
+#include "qnudge/core/stop.hpp"
 #include "qnudge/report/anomaly.hpp"
 #include "qnudge/report/format.hpp"
 #include "qnudge/report/npy.hpp"
@@ -152,14 +154,15 @@ Evaluated evaluate_all(const EvalOptions& options, const std::shared_ptr<const G
 
 /// The preprocessed inputs as a runtime takes them: [n, C, H, W], or [n, C, L] for signals, channels last where the
 /// model has them there, or [n, C].
-void save_inputs(const TestSet& test, const Evaluated& all, const std::string& file) {
+std::vector<float> input_planes(const TestSet& test, const Ends& ends) {
   const Shape shape = test.data.test->shape();
   const auto size = static_cast<std::size_t>(shape.size());
   std::vector<float> sample(size), planes(test.indices.size() * size);
   for (std::int64_t i = 0; i < test.count(); ++i) {
+    stop_point();
     test.read(i, sample);
     float* to = planes.data() + static_cast<std::size_t>(i) * size;
-    if (all.ends.input_channels_last) {
+    if (ends.input_channels_last) {
       std::ranges::copy(sample, to);
       continue;
     }
@@ -169,11 +172,20 @@ void save_inputs(const TestSet& test, const Evaluated& all, const std::string& f
       }
     }
   }
+  return planes;
+}
+
+/// The files that the options ask for; nothing is written before all that is to be is there.
+void write_outputs(const EvalOptions& options, const TestSet& test, const Evaluated& all) {
+  const std::vector<float> planes = options.inputs.empty() ? std::vector<float>{} : input_planes(test, all.ends);
+  if (!options.predictions.empty()) write_npy(options.predictions, all.models.front().predicted, {test.count()});
+  if (options.inputs.empty()) return;
+  const Shape shape = test.data.test->shape();
   std::vector<std::int64_t> extents = {test.count(), shape.c, shape.h};
   if (all.spatial_rank == 2) extents.push_back(shape.w);
   if (all.ends.input_channels_last) std::rotate(extents.begin() + 1, extents.begin() + 2, extents.end());
   if (all.ends.input_matrix) extents = {test.count(), shape.size()};
-  write_npy(file, planes, extents);
+  write_npy(options.inputs, planes, extents);
 }
 
 /// A tuned model of the paper's protocol has been scored on these very images.
@@ -270,8 +282,7 @@ int run_eval(const EvalOptions& options, Terminal& terminal, const OutputOptions
   if (first.name == "float" && !test.series() && at_chance(correct(first), test.count(), classes)) {
     spdlog::warn("{}", chance_text(correct(first), test.count(), classes, "test images"));
   }
-  if (!options.predictions.empty()) write_npy(options.predictions, all.models.front().predicted, {test.count()});
-  if (!options.inputs.empty()) save_inputs(test, all, options.inputs);
+  write_outputs(options, test, all);
   const std::string text =
       output.json ? eval_json(options, test, *backend, all.models) : eval_text(options, test, all.models);
   if (stdout_taken) {
@@ -302,7 +313,9 @@ Action add_eval(CLI::App& app) {
   app.add_option("--limit", options->limit, "Only the first N test images (0: all)")
       ->type_name("N")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 31));
-  return [options](Terminal& terminal, const OutputOptions& output) { return run_eval(*options, terminal, output); };
+  return [options](Terminal& terminal, const OutputOptions& output) {
+    return until_stopped([&] { return run_eval(*options, terminal, output); });
+  };
 }
 
 }  // namespace qnudge

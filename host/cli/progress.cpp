@@ -159,9 +159,9 @@ void Progress::answer_signals() {
   const int received = options_.signals != nullptr ? options_.signals->received() : 0;
   if (received == answered_) return;
   if (answered_ == 0) {
-    spdlog::warn("interrupted: finishing the current step and saving; the run can be resumed");
+    spdlog::warn("interrupted: ending after the current step");
   } else {
-    spdlog::warn("still saving; to give up the work since the last checkpoint, end the process with SIGKILL");
+    spdlog::warn("still ending; SIGKILL does it at once, at the cost of what is not saved yet");
   }
   answered_ = answered_ == 0 ? 1 : received;  // the hint follows the first answer even if both came at once
 }

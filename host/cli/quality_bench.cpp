@@ -94,9 +94,11 @@ class QualityBench {
     for (const std::string& peer : options_.peers) peers.push_back(read_peer(peer));
     require(!chosen("bias") || load_config(options_.run).stop.rule != "budget", ErrorKind::usage,
             "--rungs: 'bias' needs a config without stop.rule \"budget\"");
-    for (const int bits : options_.bits) {
-      for (const std::uint64_t seed : options_.seeds) run_all(bits, seed);
-    }
+    with_stop_sentence(fmt::format("interrupted; what is done is saved in {}, go on with --resume", folder()), [&] {
+      for (const int bits : options_.bits) {
+        for (const std::uint64_t seed : options_.seeds) run_all(bits, seed);
+      }
+    });
     for (std::size_t p = 0; p < peers.size(); ++p) add_peer(options_.peers[p], peers[p]);
     return std::move(runs_);
   }
@@ -132,14 +134,13 @@ class QualityBench {
     options.overrides.push_back(fmt::format("quant.grid.bits={}", bits));
     options.overrides.push_back(fmt::format("seed={}", seed));
     options.out = fmt::format("{}/{}bits_seed{}_{}", folder(), bits, seed, rung.run);
-    StopSignals signals;
     RunContext run = load_run(load_config(options), options.config);
     require(!is_series(*run.request.test), ErrorKind::usage,
             "{}: bench quality counts right answers; series are judged by F1, use tune", options_.run.config);
     run.request.resume = options_.resume;
     spdlog::info("{} bits, seed {}, {}: {}", bits, seed, rung.run, options.out);
     TuneResult result;
-    observe(run, terminal_, output_, &signals, [&](TuneObserver& observer) { result = tune(run.request, observer); });
+    observe(run, terminal_, output_, signals_, [&](TuneObserver& observer) { result = tune(run.request, observer); });
     test_images_ = result.splits.test;
     test_labels_ = result.test_labels;
     return result;
@@ -178,6 +179,7 @@ class QualityBench {
   const QualityOptions& options_;
   Terminal& terminal_;
   const OutputOptions& output_;
+  StopSignals signals_;
   std::vector<LadderRun> runs_;
   Indices test_images_;
   std::vector<std::int32_t> test_labels_;

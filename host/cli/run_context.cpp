@@ -15,7 +15,7 @@
 namespace qnudge {
 namespace {
 
-Progress::Options progress_options(const RunContext& run, const OutputOptions& output, const StopSignals* signals) {
+Progress::Options progress_options(const RunContext& run, const OutputOptions& output, const StopSignals& signals) {
   const Config& config = run.request.config;
   const IntNetwork network = lower(*run.graph, batch_norm_mode(config.quant));
   return {.fitness = population_options(config).fitness,
@@ -25,7 +25,7 @@ Progress::Options progress_options(const RunContext& run, const OutputOptions& o
           .leaky = config.protocol == "paper",
           .show = !output.quiet,
           .costs = search_costs(network, config.search.skip),
-          .signals = signals};
+          .signals = &signals};
 }
 
 }  // namespace
@@ -64,14 +64,11 @@ RunContext make_run(const Config& config, const RunInputs& inputs, std::shared_p
 RunContext load_run(const Config& config, const std::string& origin) {
   check_run_folder_name(config);
   check_output_folder(config.out);
-  try {
-    std::shared_ptr<Backend> backend = make_backend(config.backend, BackendOptions::of(config));
-    return make_run(config, load_inputs(config, origin), std::move(backend));
-  } catch (const Error& error) {
-    require(error.kind() != ErrorKind::interrupted, ErrorKind::interrupted,
-            "interrupted while model and data were read; nothing is saved yet, the same command begins anew");
-    throw;
-  }
+  return with_stop_sentence(
+      "interrupted while model and data were read; nothing is saved yet, the same command begins anew", [&] {
+        std::shared_ptr<Backend> backend = make_backend(config.backend, BackendOptions::of(config));
+        return make_run(config, load_inputs(config, origin), std::move(backend));
+      });
 }
 
 RunReport write_results(const RunContext& run, const TuneResult& result, const std::string& config_file) {
@@ -111,10 +108,9 @@ void announce(const RunContext& run) {
   spdlog::info("folder   {}", config.out);
 }
 
-void observe(RunContext& run, Terminal& terminal, const OutputOptions& output, StopSignals* signals,
+void observe(RunContext& run, Terminal& terminal, const OutputOptions& output, StopSignals& signals,
              const std::function<void(TuneObserver&)>& work) {
-  StopFlag never{false};
-  run.request.stop = signals != nullptr ? &signals->flag() : &never;
+  run.request.stop = &signals.flag();
   Progress progress(terminal, progress_options(run, output, signals));
   work(progress);
 }

@@ -28,11 +28,12 @@ std::string sensitivity_text(const Sensitivity& sensitivity, const Config& confi
 }
 
 int run_sensitivity(const RunOptions& options, Terminal& terminal, const OutputOptions& output) {
+  StopSignals signals;
   RunContext run = load_run(load_config(options), options.config);
   announce(run);
   const bool kept = has_checkpoint(run.request.folder);
   Sensitivity sensitivity;
-  observe(run, terminal, output, nullptr,
+  observe(run, terminal, output, signals,
           [&](TuneObserver& observer) { sensitivity = analyse_sensitivity(run.request, observer); });
   const Config& config = run.request.config;
   if (output.json) {

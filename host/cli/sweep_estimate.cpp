@@ -70,10 +70,10 @@ double measured_run(const SweepRun& run) {
   config.out = folder.path.string();
   config.search.generations = std::min(generations, kShortGenerations);
   config.stop.seconds = kShortSearchSeconds;
-  StopFlag never{false};
+  StopSignals signals;
   const Clock::time_point begun = Clock::now();
   RunContext context = make_run(config, load_inputs(config), make_backend(config.backend, BackendOptions::of(config)));
-  context.request.stop = &never;
+  context.request.stop = &signals.flag();
   SearchTime search;
   tune(context.request, search);
   const double fixed = seconds_between(begun, Clock::now()) - search.seconds();

@@ -22,7 +22,7 @@ int run_tune(const TuneOptions& options, Terminal& terminal, const OutputOptions
   run.request.resume = options.resume;
   announce(run);
   TuneResult result;
-  observe(run, terminal, output, &signals, [&](TuneObserver& observer) { result = tune(run.request, observer); });
+  observe(run, terminal, output, signals, [&](TuneObserver& observer) { result = tune(run.request, observer); });
 
   const RunReport report = write_results(run, result, options.run.config);
   if (output.json) {

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "qnudge/core/stop.hpp"
+
 namespace qnudge {
 namespace {
 
@@ -58,8 +60,10 @@ class TimedSearch {
  private:
   template <class Body>
   void repeat(int generations, const Body& body) {
-    const StopFlag never{false};
-    search_.repeat(search_.save().generation + generations, never, body);
+    static const StopFlag never{false};
+    const StopFlag* const stop = StopScope::current();
+    search_.repeat(search_.save().generation + generations, stop != nullptr ? *stop : never, body);
+    stop_point();
   }
 
   LayerSearch& search_;

@@ -2,6 +2,7 @@
 #include "qnudge/core/output_file.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -14,6 +15,7 @@
 #include <thread>
 
 #include "qnudge/core/error.hpp"
+#include "qnudge/core/stop.hpp"
 
 namespace qnudge {
 namespace fs = std::filesystem;
@@ -107,6 +109,7 @@ Outcome<FileDescriptor> open_waiting(const fs::path& path, bool pipe) {
   const auto begun = std::chrono::steady_clock::now();
   auto opened = open_file(path, O_WRONLY | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
   while (pipe && opened.error == ENXIO && std::chrono::steady_clock::now() - begun < kLongest) {
+    stop_point();
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
     opened = open_file(path, O_WRONLY | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
   }
@@ -115,6 +118,16 @@ Outcome<FileDescriptor> open_waiting(const fs::path& path, bool pipe) {
   const auto set = system_call([&] { return ::fcntl(opened.value.get(), F_SETFL, flags.value & ~O_NONBLOCK); });
   if (!flags.ok() || !set.ok()) return {{}, flags.ok() ? set.error : flags.error};
   return opened;
+}
+
+/// False where a pipe's reader takes nothing for a while.
+bool takes_more(int fd) {
+  constexpr int kMilliseconds = 100;
+  struct pollfd stream {
+    fd, POLLOUT, 0
+  };
+  const auto polled = system_call([&] { return ::poll(&stream, 1, kMilliseconds); });
+  return !polled.ok() || polled.value > 0;  // the write says what is wrong
 }
 
 bool is_temporary(const std::string& name) {
@@ -154,7 +167,7 @@ void remove_abandoned_output(const fs::path& folder) {
   }
 }
 
-OutputFile::OutputFile(fs::path path, OutputKind kind) : path_(std::move(path)), target_(path_) {
+OutputFile::OutputFile(fs::path path, OutputKind kind) : kind_(kind), path_(std::move(path)), target_(path_) {
   if (kind == OutputKind::named) {
     open_directly();
     if (file_.is_open()) return;
@@ -205,8 +218,23 @@ void OutputFile::create_temporary() {
 }
 
 void OutputFile::write(std::span<const std::uint8_t> bytes) {
-  const auto written = write_all(file_.get(), bytes);
-  if (!written.ok()) refuse(path_, "{}", written.reason());
+  constexpr std::size_t kPipeBytes = 4096;      // that a pipe which takes any takes at once
+  constexpr std::size_t kFileBytes = 64 << 20;  // that a disk takes in a second
+  const bool direct = temporary_.empty();
+  for (std::size_t at = 0; at < bytes.size();) {
+    if (kind_ == OutputKind::named) stop_point();
+    if (direct && !takes_more(file_.get())) continue;
+    const auto part = bytes.subspan(at, std::min(bytes.size() - at, direct ? kPipeBytes : kFileBytes));
+    const auto written = write_all(file_.get(), part);
+    if (!written.ok()) refuse(path_, "{}", written.reason());
+    at += part.size();
+    if (!direct && at < bytes.size()) sync();  // what is left to do is never more than a part
+  }
+}
+
+void OutputFile::sync() {
+  const auto synced = system_call([&] { return ::fsync(file_.get()); });
+  if (!synced.ok()) refuse(path_, "{}", synced.reason());
 }
 
 void OutputFile::write_at(std::uint64_t offset, std::span<const std::uint8_t> bytes) {
@@ -224,8 +252,7 @@ void OutputFile::commit() {
     if (const auto closed = file_.close(); !closed.ok()) refuse(path_, "{}", closed.reason());
     return;
   }
-  const auto synced = system_call([&] { return ::fsync(file_.get()); });
-  if (!synced.ok()) refuse(path_, "{}", synced.reason());
+  sync();
   require_replaceable(target_, look_at(target_, path_), path_);
   const auto renamed = system_call([&] { return ::rename(temporary_.c_str(), target_.c_str()); });
   if (!renamed.ok()) refuse(path_, "{}", renamed.reason());

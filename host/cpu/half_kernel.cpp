@@ -5,6 +5,7 @@
 #include "conv_shape.hpp"
 #include "onednn_convolution.hpp"
 #include "qnudge/core/aligned_buffer.hpp"
+#include "qnudge/core/stop.hpp"
 #include "qnudge/kernels/activation.hpp"
 #include "spread_input.hpp"
 #include "vector_levels.hpp"
@@ -89,6 +90,7 @@ class PlainHalfKernel final : public ConvKernel {
     const auto* filter = reinterpret_cast<const float*>(packed);
     std::vector<float> acc(static_cast<std::size_t>(p_.filter.k));
     for (std::int64_t at = 0; at < p_.n * p_.out.h * p_.out.w; ++at) {
+      stop_point();
       const std::int64_t ox = at % p_.out.w, oy = at / p_.out.w % p_.out.h, n = at / (p_.out.w * p_.out.h);
       const Half* image = static_cast<const Half*>(x) + n * p_.in.size();
       for (std::int64_t k = 0; k < p_.filter.k; ++k) {

@@ -4,6 +4,7 @@
 
 #include "conv_shape.hpp"
 #include "qnudge/core/aligned_buffer.hpp"
+#include "qnudge/core/stop.hpp"
 #include "qnudge/cpu/conv_kernel.hpp"
 #include "qnudge/kernels/requantise.hpp"
 
@@ -33,6 +34,7 @@ class PlainKernel final : public ConvKernel {
     for (std::int64_t n = 0; n < p_.n; ++n) {
       const std::int8_t* image = static_cast<const std::int8_t*>(x) + n * p_.in.size();
       for (std::int64_t oy = 0; oy < p_.out.h; ++oy) {
+        stop_point();
         for (std::int64_t ox = 0; ox < p_.out.w; ++ox) {
           for (std::int64_t k = 0; k < p_.filter.k; ++k, ++i) {
             store(accumulate(image, codes + k * p_.filter.taps(), oy, ox, k), bias, k, y, i);

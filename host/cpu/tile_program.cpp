@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "qnudge/backend/layer_plan.hpp"
+#include "qnudge/core/stop.hpp"
 
 namespace qnudge {
 
@@ -87,6 +88,7 @@ const std::byte* TileProgram::output(const TileContext& context, int node) const
 
 void TileProgram::run(TileContext& context, int replaced, const std::byte* packed) const {
   for (int i : nodes_) {
+    stop_point();
     const auto at = static_cast<std::size_t>(i);
     std::byte* const y = context.tensors[at];
     if (const int l = network_.at(i).layer(); l >= 0) {

@@ -7,6 +7,7 @@
 #include "image_set.hpp"
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/files.hpp"
+#include "qnudge/core/stop.hpp"
 
 namespace qnudge {
 namespace {
@@ -95,6 +96,7 @@ std::string_view CsvTable::unquoted(std::string_view field) {
 }
 
 bool CsvTable::next(std::vector<std::string_view>& fields) {
+  stop_point();
   const std::string_view text(reinterpret_cast<const char*>(bytes_.data()), bytes_.size());
   std::string_view line;
   while (line.empty()) {

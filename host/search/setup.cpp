@@ -7,6 +7,7 @@
 #include "qnudge/core/files.hpp"
 #include "qnudge/core/fixed_point.hpp"
 #include "qnudge/core/output_file.hpp"
+#include "qnudge/core/stop.hpp"
 #include "qnudge/search/shared_work.hpp"
 #include "sample_reader.hpp"
 
@@ -350,6 +351,7 @@ LayerTargets layer_targets(const Prepared& prepared, std::uint64_t seed, int lay
 std::vector<LayerParams> nearest_params(const IntNetwork& network, const QuantConfig& config) {
   std::vector<LayerParams> params;
   for (const Layer& layer : network.layers) {
+    stop_point();
     params.push_back(quantise_layer(network, layer, grid_of_layer(config, layer)));
   }
   return params;

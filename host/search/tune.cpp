@@ -7,15 +7,15 @@
 namespace qnudge {
 namespace {
 
-/// What `work` does with a run; asked to stop, it says what is kept.
+/// What `work` does with a run; asked to stop, it ends with `leave`, which says what is kept.
 template <class Work>
-auto stoppable(const TuneRequest& request, TuneObserver& observer, const Work& work) {
+auto stoppable(const TuneRequest& request, TuneObserver& observer, void (TuneRun::*leave)() const, const Work& work) {
   const StopScope scope(request.stop);
   TuneRun run(request, observer);
   try {
     return work(run);
   } catch (const Error& error) {
-    if (error.kind() == ErrorKind::interrupted) run.leave_interrupted();
+    if (error.kind() == ErrorKind::interrupted) (run.*leave)();
     throw;
   }
 }
@@ -23,7 +23,7 @@ auto stoppable(const TuneRequest& request, TuneObserver& observer, const Work& w
 }  // namespace
 
 TuneResult tune(const TuneRequest& request, TuneObserver& observer) {
-  return stoppable(request, observer, [](TuneRun& run) {
+  return stoppable(request, observer, &TuneRun::leave_interrupted, [](TuneRun& run) {
     run.prepare();
     run.measure_start();
     run.rank();
@@ -33,7 +33,7 @@ TuneResult tune(const TuneRequest& request, TuneObserver& observer) {
 }
 
 Sensitivity analyse_sensitivity(const TuneRequest& request, TuneObserver& observer) {
-  return stoppable(request, observer, [](TuneRun& run) { return run.analyse(); });
+  return stoppable(request, observer, &TuneRun::leave_analysis, [](TuneRun& run) { return run.analyse(); });
 }
 
 }  // namespace qnudge

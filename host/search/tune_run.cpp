@@ -284,11 +284,20 @@ void TuneRun::write_progress(const std::string& stage) {
   write_file_atomically(folder_.file("progress.json"), progress.dump(2) + "\n");
 }
 
+void TuneRun::leave_early(const std::string& before) const {
+  fail(ErrorKind::interrupted, "interrupted before {}; {}, the same command begins it anew", before,
+       std::filesystem::exists(folder_.file(kReferenceFile)) ? "but for the float reference nothing is saved"
+                                                             : "nothing is saved yet");
+}
+
+void TuneRun::leave_analysis() const {
+  require(!has_checkpoint(request_.folder), ErrorKind::interrupted,
+          "interrupted before the layers were ranked; {} holds a run, which stays as it is", request_.folder.string());
+  leave_early("the layers were ranked");
+}
+
 void TuneRun::leave_interrupted() const {
-  const bool has_checkpoint = std::filesystem::exists(folder_.checkpoint());
-  require(has_checkpoint, ErrorKind::interrupted, "interrupted before the search; {}, the same command begins it anew",
-          std::filesystem::exists(folder_.file(kReferenceFile)) ? "but for the float reference nothing is saved"
-                                                                : "nothing is saved yet");
+  if (!std::filesystem::exists(folder_.checkpoint())) leave_early("the search");
   fail(ErrorKind::interrupted, "interrupted after {} of {} layers{}; everything is saved, go on with --resume --out {}",
        state_.position, state_.order.entries.size(),
        state_.population ? fmt::format(" and {} generations", state_.population->generation) : "",

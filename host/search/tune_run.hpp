@@ -30,8 +30,10 @@ class TuneRun {
 
   /// Throws Error(kind interrupted) that says what of the run is kept.
   [[noreturn]] void leave_interrupted() const;
+  [[noreturn]] void leave_analysis() const;  ///< the same of `analyse`
 
  private:
+  [[noreturn]] void leave_early(const std::string& before) const;
   const Config& config() const { return request_.config; }
   const Dataset& fitness_data() const { return prepared_.splits.fitness_from_test ? *request_.test : *request_.train; }
   const Dataset& gate_data() const { return prepared_.splits.gate_from_test ? *request_.test : *request_.train; }

@@ -75,10 +75,11 @@ inline Graph small_graph() {
 /// A model, IDX files with the labels that it gives, and a config, all in a folder of their own.
 class DiskProblem {
  public:
-  DiskProblem() {
-    export_float_onnx(small_graph(), model());
-    write_images("train", 200, 1);
-    write_images("test", 60, 2);
+  /// `graph`: from 6x6x1 to 3 classes.
+  explicit DiskProblem(const Graph& graph = small_graph()) {
+    export_float_onnx(graph, model());
+    write_images(graph, "train", 200, 1);
+    write_images(graph, "test", 60, 2);
     write_config(model().string());
   }
 
@@ -103,8 +104,7 @@ class DiskProblem {
     for (int shift = 24; shift >= 0; shift -= 8) bytes += static_cast<char>((value >> shift) & 0xff);
   }
 
-  void write_images(const std::string& set, std::uint32_t count, std::uint64_t seed) const {
-    const Graph graph = small_graph();
+  void write_images(const Graph& graph, const std::string& set, std::uint32_t count, std::uint64_t seed) const {
     std::mt19937_64 random(seed);
     std::string images, labels;
     for (const std::uint32_t word : {0x803u, count, 6u, 6u}) append_big_endian(images, word);

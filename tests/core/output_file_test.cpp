@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <fstream>
 #include <functional>
 #include <string>
@@ -18,6 +19,7 @@
 
 #include "qnudge/core/error.hpp"
 #include "qnudge/core/files.hpp"
+#include "qnudge/core/stop.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace qnudge {
@@ -111,6 +113,53 @@ TEST_F(Nodes, ANamedPipeIsWrittenTo) {
   EXPECT_THAT(refusal([&] { write_named_file(folder_ / "folder", "x"); }), HasSubstr("it is a folder"));
   EXPECT_NE(refusal([&] { write_named_file(folder_ / "socket", "x"); }), "");
   EXPECT_EQ(type("socket"), fs::file_type::socket);
+}
+
+/// What happens to `work` where a stop is asked for a little later.
+ErrorKind kind_after_stop(const std::function<void()>& work) {
+  StopFlag stop{false};
+  std::jthread asker([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    stop = true;
+  });
+  const StopScope scope(&stop);
+  try {
+    work();
+  } catch (const Error& error) {
+    return error.kind();
+  }
+  ADD_FAILURE() << "ended by itself";
+  return ErrorKind::internal;
+}
+
+TEST_F(Nodes, APipeWhoseReaderStallsOrStaysAwayIsLeftByAStop) {
+  const std::string sent(300000, 'y');
+  const auto write = [&] { write_named_file(folder_ / "pipe", sent); };
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_EQ(kind_after_stop(write), ErrorKind::interrupted) << "nobody opens it";
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(4)) << "as long as a reader may be late: 5";
+  const FileDescriptor reader(::open((folder_ / "pipe").c_str(), O_RDONLY | O_NONBLOCK));
+  EXPECT_EQ(kind_after_stop(write), ErrorKind::interrupted) << "nobody reads";
+}
+
+TEST(NamedFile, AStopLeavesTheOldBytesWhileOwnFilesAreWrittenAllTheSame) {
+  const TemporaryFolder folder;
+  const StopFlag set{true};
+  const StopScope scope(&set);
+  std::ofstream(folder / "named") << "old";
+  EXPECT_THROW(write_named_file(folder / "named", "new"), Error);
+  EXPECT_EQ(contents(folder / "named"), "old");
+  write_file_atomically(folder / "own", std::string_view("saved"));
+  EXPECT_EQ(contents(folder / "own"), "saved");
+  EXPECT_EQ(entries(folder), 2u) << "a temporary file was left behind";
+}
+
+TEST(NamedFile, ManyPartsMakeOneFile) {
+  const TemporaryFolder folder;
+  std::string bytes((std::size_t{64} << 20) + 12345, 'a');
+  for (std::size_t i = 0; i < bytes.size(); i += 1013) bytes[i] = static_cast<char>(i);
+  write_named_file(folder / "large", bytes);
+  EXPECT_TRUE(contents(folder / "large") == bytes);
 }
 
 TEST(NamedFile, DescriptorsAreWrittenAtTheirOffset) {

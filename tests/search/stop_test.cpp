@@ -131,6 +131,37 @@ class CountedDataset : public Dataset {
   const int at_;
 };
 
+TEST(Stop, AnAnalysisSaysWhatIsKeptAndLeavesARunAsItIs) {
+  TemporaryFolder folder;
+  ToyProblem toy;
+  toy.tune(folder / "run");
+  for (const char* name : {"beside", "run"}) {
+    const bool beside_run = name == std::string("run");
+    const std::string before = beside_run ? contents(folder / "run/sensitivity.json") : "";
+    for (const int event : {0, 1}) {
+      toy.stop = false;
+      Trigger trigger(toy.stop, event);
+      try {
+        analyse_sensitivity(toy.request(folder / name), trigger);
+        ADD_FAILURE() << "was not interrupted";
+      } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::interrupted);
+        EXPECT_EQ(trigger.stopped_in, event == 0 ? "reference" : "sensitivity");
+        EXPECT_THAT(error.what(), HasSubstr("interrupted before the layers were ranked; "));
+        EXPECT_THAT(error.what(), HasSubstr(beside_run   ? "run holds a run, which stays as it is"
+                                            : event == 0 ? "nothing is saved yet"
+                                                         : "but for the float reference nothing is saved"));
+      }
+      EXPECT_EQ(std::filesystem::exists(folder / name / "sensitivity.json"), beside_run);
+    }
+    toy.stop = false;
+    test::SilentObserver observer;
+    analyse_sensitivity(toy.request(folder / name), observer);
+    EXPECT_TRUE(!beside_run || contents(folder / "run/sensitivity.json") == before);
+  }
+  EXPECT_TRUE(contents(folder / "beside/sensitivity.json") == contents(folder / "run/sensitivity.json"));
+}
+
 TEST(Stop, NoMoreThanATileOfSamplesIsReadAfterIt) {
   constexpr int kTile = 16;
   TemporaryFolder folder;

@@ -38,8 +38,8 @@ RunReport write_results(const RunContext& run, const TuneResult& result, const s
 /// Logs model, data, device and folder.
 void announce(const RunContext& run);
 
-/// Runs `work` with progress shown; `signals` stop the run, without them a signal simply ends the process.
-void observe(RunContext& run, Terminal& terminal, const OutputOptions& output, StopSignals* signals,
+/// Runs `work` with progress shown; `signals` stop it.
+void observe(RunContext& run, Terminal& terminal, const OutputOptions& output, StopSignals& signals,
              const std::function<void(TuneObserver&)>& work);
 
 }  // namespace qnudge

@@ -4,9 +4,11 @@
 #include <signal.h>
 
 #include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "qnudge/core/error.hpp"
 #include "qnudge/core/stop.hpp"
 
 namespace qnudge {
@@ -27,5 +29,23 @@ class StopSignals {
   std::vector<std::pair<int, struct sigaction>> before_;
   std::optional<StopScope> scope_;
 };
+
+/// What `work` gives. Where it is interrupted, the Error says `sentence`: what is left, and how to go on.
+template <class Work>
+auto with_stop_sentence(std::string_view sentence, const Work& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    require(error.kind() != ErrorKind::interrupted, ErrorKind::interrupted, "{}", sentence);
+    throw;
+  }
+}
+
+/// Does the work of a command that keeps nothing before it ends; signals interrupt it with a sentence.
+template <class Work>
+auto until_stopped(const Work& work) {
+  const StopSignals signals;
+  return with_stop_sentence("interrupted; nothing is half written, the same command begins anew", work);
+}
 
 }  // namespace qnudge

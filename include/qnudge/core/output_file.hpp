@@ -12,7 +12,8 @@ namespace qnudge {
 /// How an output path is meant.
 enum class OutputKind {
   own,    ///< a file in a folder of qnudge's: takes the place of a regular file or a link of that name
-  named,  ///< a path that the user gave: links are followed; devices, pipes and /dev/stdout are written to
+  named,  ///< a path that the user gave: links are followed; devices, pipes and /dev/stdout are written to, and writing
+          ///< comes by stop_point
 };
 
 /// A file that has its name only once it is complete; the only way in which one is written. Bytes go to a new file in
@@ -36,7 +37,9 @@ class OutputFile {
  private:
   void create_temporary();
   void open_directly();
+  void sync();
 
+  const OutputKind kind_;
   const std::filesystem::path path_;  ///< as given, for messages
   std::filesystem::path target_;      ///< links followed
   std::filesystem::path temporary_;   ///< empty: written to directly
