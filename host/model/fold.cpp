@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <span>
+#include <utility>
 
 #include "refusal.hpp"
 
@@ -16,6 +18,7 @@ constexpr std::array kFolds = {
     FoldOperator{"Abs", 1, 1, 1, fold_unary},
     FoldOperator{"Add", 2, 2, 1, fold_binary},
     FoldOperator{"And", 2, 2, 1, fold_logic},
+    FoldOperator{"BatchNormalization", 5, 5, 5, fold_batch_norm},
     FoldOperator{"Cast", 1, 1, 1, fold_cast},
     FoldOperator{"CastLike", 2, 2, 1, fold_cast},
     FoldOperator{"Ceil", 1, 1, 1, fold_unary},
@@ -183,6 +186,62 @@ std::vector<Known> fold_reduction(FoldView& f) {
       std::transform(place, place + run, integers.begin(),
                      [&](std::int64_t at) { return from.integers[static_cast<std::size_t>(at)]; });
       result.integers.push_back(reduce(type, integers));
+    }
+  }
+  return {std::move(result)};
+}
+
+namespace {
+
+/// Mean and variance of the elements at `places`.
+std::pair<double, double> moments(const std::vector<float>& values, std::span<const std::int64_t> places) {
+  const auto mean_of = [&](const auto& f) {
+    double total = 0;
+    for (const std::int64_t at : places) total += f(static_cast<double>(values[static_cast<std::size_t>(at)]));
+    return total / static_cast<double>(places.size());
+  };
+  const double mean = mean_of([](double v) { return v; });
+  return {mean, mean_of([&](double v) { return (v - mean) * (v - mean); })};
+}
+
+std::vector<std::size_t> channels_outermost(const Extents& dims) {
+  std::vector<std::size_t> order{1, 0};
+  for (std::size_t i = 2; i < dims.size(); ++i) order.push_back(i);
+  return order;
+}
+
+}  // namespace
+
+/// Of weights that are standardised: in training mode by their own mean and variance. Only the first output is known.
+std::vector<Known> fold_batch_norm(FoldView& f) {
+  const Known& from = f.in(0);
+  check(from.is_real() && from.dims.size() >= 2, "it normalises no tensor of [N, C, ...]");
+  for (const Extent& extent : from.dims) check_supported(!extent.batch, "it normalises over the samples");
+  const auto channels = static_cast<std::size_t>(from.dims[1].count);
+  const double epsilon = f.node.attributes.real("epsilon", 1e-5f);
+  f.node.attributes.real("momentum", 0.9f);
+  const bool training =
+      f.builder.opset < 14 ? f.node.proto.output_size() > 1 : f.node.attributes.integer("training_mode", 0) != 0;
+  std::array<std::vector<float>, 4> constants;  // scale, bias, mean, variance
+  for (std::size_t i = 0; i < constants.size(); ++i) {
+    constants[i] = fixed_floats(f.in(i + 1), "constants").values;
+    check(constants[i].size() == channels, "its input {} has {} values for {} channels", i + 1, constants[i].size(),
+          channels);
+  }
+  f.builder.count_folded(from.dims);
+  Known result = from;
+  const std::vector<std::int64_t> places =
+      IndexMap::row_major(from.dims).transpose(channels_outermost(from.dims)).places();
+  const std::size_t run = channels == 0 ? 0 : places.size() / channels;
+  for (std::size_t c = 0; c < channels && run > 0; ++c) {
+    const auto own = std::span(places).subspan(c * run, run);
+    const auto [mean, variance] =
+        training ? moments(from.reals, own)
+                 : std::pair{static_cast<double>(constants[2][c]), static_cast<double>(constants[3][c])};
+    const double scale = static_cast<double>(constants[0][c]) / std::sqrt(variance + epsilon);
+    for (const std::int64_t at : own) {
+      float& value = result.reals[static_cast<std::size_t>(at)];
+      value = static_cast<float>((static_cast<double>(value) - mean) * scale + static_cast<double>(constants[1][c]));
     }
   }
   return {std::move(result)};

@@ -158,6 +158,7 @@ class Fusion {
     }
     const NodeProto* const root = producer(length, "ReduceL2", 1);
     if (root == nullptr || root->input(0) != quotient.input(0)) return std::nullopt;
+    if (constant(quotient.input(0))) return std::nullopt;  // weights, which are computed as they stand
     const auto axes = kept_axes(*root);
     if (!axes || axes->size() != 1) return std::nullopt;
     return Found{"LpNormalization", quotient.input(0), *axes, kLeastSquare};

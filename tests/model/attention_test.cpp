@@ -216,5 +216,78 @@ TEST(Attention, SurvivesTheExportOfRandomGraphs) {
   EXPECT_GT(seen, 20);
 }
 
+TEST(Normalise, ALengthAsExportersSpellIt) {
+  OnnxBuilder model({-1, 3, 4}, 17);
+  model.floats("least", {}, {1e-12f});
+  set(set(model.node("ReduceL2", {"x"}, "l"), "axes", {1}), "keepdims", 1);
+  model.node("Clip", {"l", "least"}, "c");
+  model.node("Shape", {"x"}, "s");
+  model.node("Expand", {"c", "s"}, "e");
+  model.node("Div", {"x", "e"}, "y");
+  const Graph graph = import(model.output("y"));
+  EXPECT_THAT(kinds(graph), ElementsAre("input", "normalise"));
+  const Tensor x = waves(12);
+  Tensor wanted(12);
+  for (std::size_t p = 0; p < 4; ++p) {
+    const double length = std::hypot(x[p], x[4 + p], x[8 + p]);
+    for (std::size_t c = 0; c < 3; ++c) wanted[c * 4 + p] = x[c * 4 + p] / length;
+  }
+  expect_near(run(graph, x), wanted);
+}
+
+/// [N, 2, 3] beside a constant [1, 2, 2] that is repeated for every sample.
+TEST(Constants, AreJoinedToActivations) {
+  for (const auto& values : {std::vector<float>{7, 7, 7, 7}, {5, 6, 5, 6}, {1, 2, 3, 4}}) {
+    OnnxBuilder model({-1, 2, 3}, 17);
+    model.floats("token", {1, 2, 2}, values);
+    model.integers("first", {0});
+    model.integers("rest", {2, 2});
+    model.node("Shape", {"x"}, "s");
+    model.node("Gather", {"s", "first"}, "n");
+    set(model.node("Concat", {"n", "rest"}, "wide"), "axis", 0);
+    model.node("Expand", {"token", "wide"}, "tokens");
+    set(model.node("Concat", {"tokens", "x"}, "y"), "axis", 2);
+    const Tensor x = waves(6);
+    Tensor wanted;
+    for (std::size_t c = 0; c < 2; ++c) {
+      for (std::size_t i = 0; i < 2; ++i) wanted.push_back(static_cast<double>(values[c * 2 + i]));
+      for (std::size_t i = 0; i < 3; ++i) wanted.push_back(x[c * 3 + i]);
+    }
+    expect_near(run(import(model.output("y")), x), wanted);
+  }
+}
+
+TEST(Constants, PadChannelsAndImagesByAnyValue) {
+  OnnxBuilder model({-1, 1, 2, 2}, 17);
+  model.integers("pads", {0, 1, 0, 0, 0, 0, 1, 0});
+  model.floats("fill", {}, {2.5f});
+  model.node("Pad", {"x", "pads", "fill"}, "p");
+  const Tensor x = waves(4), y = run(import(model.output("p")), x);
+  expect_near(y, {2.5, 2.5, 2.5, 2.5, 2.5, 2.5, x[0], x[1], x[2], x[3], 2.5, 2.5});
+}
+
+/// Sequences with the samples behind the positions, as multi-head attention keeps them.
+TEST(Samples, MayStandBehindPositions) {
+  for (const std::int64_t batch : {-1, 1, 2}) {
+    OnnxBuilder model({batch, 3, 5}, 17);
+    set(model.node("Transpose", {"x"}, "t"), "perm", {2, 0, 1});  // [L, N, C]
+    model.integers("rows", {-1, 3});
+    model.node("Reshape", {"t", "rows"}, "r");
+    model.floats("w", {3, 2}, {1, 0, 0, 1, 1, 1});
+    model.floats("b", {2}, {0, 0});
+    model.node("Gemm", {"r", "w", "b"}, "g");
+    model.integers("apart", {5, -1, 2});
+    model.node("Reshape", {"g", "apart"}, "a");
+    set(model.node("Transpose", {"a"}, "y"), "perm", {1, 2, 0});
+    const Tensor x = waves(15);
+    Tensor wanted(10);
+    for (std::size_t l = 0; l < 5; ++l) {
+      wanted[l] = x[l] + x[10 + l];
+      wanted[5 + l] = x[5 + l] + x[10 + l];
+    }
+    expect_near(run(import(model.output("y")), x), wanted);
+  }
+}
+
 }  // namespace
 }  // namespace qnudge::test

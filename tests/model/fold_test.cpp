@@ -66,6 +66,26 @@ TEST(Fold, WeightNormalisation) {
   EXPECT_THAT(layer_of(import(model.output("y")).nodes.at(1)).weights, Pointwise(FloatEq(), {6.f, 8.f, 12.f, 16.f}));
 }
 
+TEST(Fold, WeightsMayBeStandardisedByBatchNormalization) {
+  // One row of weights per filter, normalised by its own mean and variance, as networks without BatchNorm do.
+  const auto weights = [](bool training) {
+    OnnxBuilder model({-1, 4, 1, 1}, 15);
+    model.floats("v", {1, 2, 4}, {1, 3, 1, 3, 10, 10, 30, 30});
+    model.floats("gain", {2}, {2, 1});
+    model.floats("bias", {2}, {0, 5});
+    model.floats("mean", {2}, {1, 10});
+    model.floats("variance", {2}, {4, 16});
+    auto& norm = set(model.node("BatchNormalization", {"v", "gain", "bias", "mean", "variance"}, "n"), "epsilon", 0.0f);
+    set(norm, "training_mode", training ? 1 : 0);
+    model.integers("shape", {2, 4, 1, 1});
+    model.node("Reshape", {"n", "shape"}, "w");
+    model.node("Conv", {"x", "w"}, "y");
+    return layer_of(import(model.output("y")).nodes.at(1)).weights;
+  };
+  EXPECT_THAT(weights(true), ElementsAre(-2, 2, -2, 2, 4, 4, 6, 6));
+  EXPECT_THAT(weights(false), ElementsAre(0, 2, 0, 2, 5, 5, 10, 10));
+}
+
 TEST(Fold, WeightsMayBeTransposedReshapedAndSliced) {
   OnnxBuilder model({-1, 3, 1, 1});
   model.floats("v", {3, 4}, counting(12));
