@@ -12,7 +12,7 @@ using namespace device_facets;
 
 /// In the order of IntPrimitive.
 constexpr std::array<const DeviceFacet*, std::variant_size_v<IntPrimitive>> kFacets = {
-    &input, &layer, &table, &combine, &window, &move, &product, &normalise};
+    &input, &layer, &table, &combine, &window, &move, &mix, &product, &normalise};
 
 }  // namespace
 

@@ -62,7 +62,7 @@ std::string flattened_has_no_form(const IntNode& node);
 
 /// Defined in the rooms, host/primitives/<name>/device.cpp.
 namespace device_facets {
-extern const DeviceFacet input, layer, table, combine, window, move, product, normalise;
+extern const DeviceFacet input, layer, table, combine, window, move, mix, product, normalise;
 }
 
 }  // namespace qnudge::cuda

@@ -12,11 +12,11 @@ constexpr FloatFacet kInput = {.prepare = nullptr};
 
 /// In the order of FloatPrimitive.
 constexpr std::array<const FloatFacet*, std::variant_size_v<FloatPrimitive>> kFloat = {
-    &kInput, &layer, &batch_norm, &table, &combine, &window, &move, &product, &normalise};
+    &kInput, &layer, &batch_norm, &table, &combine, &window, &move, &mix, &product, &normalise};
 
 /// In the order of IntPrimitive. A layer is run by who knows its current codes.
 constexpr std::array<PrepareTile, std::variant_size_v<IntPrimitive>> kTile = {
-    nullptr, nullptr, tile_table, tile_combine, tile_window, tile_move, tile_product, tile_normalise};
+    nullptr, nullptr, tile_table, tile_combine, tile_window, tile_move, tile_mix, tile_product, tile_normalise};
 
 }  // namespace
 

@@ -64,11 +64,12 @@ std::unique_ptr<TileStep> tile_step(const IntNetwork& network, const IntNode& no
 
 /// Defined in the rooms, host/primitives/<name>/cpu.cpp.
 namespace cpu_facets {
-extern const FloatFacet layer, batch_norm, table, combine, window, move, product, normalise;
+extern const FloatFacet layer, batch_norm, table, combine, window, move, mix, product, normalise;
 std::unique_ptr<TileStep> tile_table(const IntNetwork& network, const IntNode& node, std::int64_t images);
 std::unique_ptr<TileStep> tile_combine(const IntNetwork& network, const IntNode& node, std::int64_t images);
 std::unique_ptr<TileStep> tile_window(const IntNetwork& network, const IntNode& node, std::int64_t images);
 std::unique_ptr<TileStep> tile_move(const IntNetwork& network, const IntNode& node, std::int64_t images);
+std::unique_ptr<TileStep> tile_mix(const IntNetwork& network, const IntNode& node, std::int64_t images);
 std::unique_ptr<TileStep> tile_product(const IntNetwork& network, const IntNode& node, std::int64_t images);
 std::unique_ptr<TileStep> tile_normalise(const IntNetwork& network, const IntNode& node, std::int64_t images);
 }  // namespace cpu_facets

@@ -28,6 +28,9 @@ Value padded_with(Builder& b, const std::string& name, const Value& x, const Pad
 /// x with the zeros around it that no window takes as elements.
 Value without_padding(Builder& b, const std::string& name, const Value& x);
 
+/// Places of an axis as few pieces: repetitions of one element, or runs.
+std::vector<Builder::Piece> pieces_of(const std::vector<std::int64_t>& places);
+
 /// A constant as a function that does not look at x, with a parameter where it has one value per channel.
 struct ConstantFunction {
   ScalarFunction function;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <unordered_set>
 #include <vector>
 
@@ -56,6 +57,7 @@ class FloatWriter {
   std::vector<bool> flat_;            ///< per node
 };
 
+void set_text(onnx::NodeProto& node, const char* name, std::string_view value);
 void set_real(onnx::NodeProto& node, const char* name, float value);
 void set_integer(onnx::NodeProto& node, const char* name, std::int64_t value);
 void set_integers(onnx::NodeProto& node, const char* name, const FloatWriter::Dims& values);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Padding, and resizing that copies the nearest element.
+// Padding, and taking known elements.
 #include <algorithm>
 #include <cmath>
 #include <optional>
@@ -83,128 +83,6 @@ std::vector<Piece> pieces_around(const std::string& mode, std::int64_t extent, s
   return pieces;
 }
 
-/// How a Resize turns the place of an output element into that of an input.
-struct Sampling {
-  std::string coordinates, rounding;
-
-  /// The nearest input element, computed in float32 as runtimes do.
-  std::int64_t nearest(std::int64_t out, std::int64_t out_extent, std::int64_t in_extent, float scale) const {
-    const auto o = static_cast<float>(out), n = static_cast<float>(in_extent), m = static_cast<float>(out_extent);
-    float x = o / scale;
-    if (coordinates == "half_pixel") x = (o + 0.5f) / scale - 0.5f;
-    if (coordinates == "pytorch_half_pixel") x = out_extent > 1 ? (o + 0.5f) / scale - 0.5f : 0.0f;
-    if (coordinates == "align_corners") x = out_extent > 1 ? o * (n - 1) / (m - 1) : 0.0f;
-    if (coordinates == "tf_half_pixel_for_nn") x = (o + 0.5f) / scale;
-    if (coordinates == "half_pixel_symmetric") {
-      const float adjustment = m / (scale * n);
-      x = n / 2 * (1 - adjustment) + (o + 0.5f) / scale - 0.5f;
-    }
-    float place = std::floor(x);
-    if (rounding == "ceil") place = std::ceil(x);
-    if (rounding == "round_prefer_floor") place = std::ceil(x - 0.5f);
-    if (rounding == "round_prefer_ceil") place = std::floor(x + 0.5f);
-    return std::clamp<std::int64_t>(static_cast<std::int64_t>(place), 0, in_extent - 1);
-  }
-};
-
-Sampling read_sampling(const Builder& b, NodeView& view) {
-  const std::string mode = view.attributes.text("mode", "nearest");
-  check_supported(mode == "nearest", "its mode is '{}'; nearest is supported", printable(mode));
-  if (b.opset < 11) return {"asymmetric", "floor"};
-  Sampling sampling{view.attributes.text("coordinate_transformation_mode", "half_pixel"),
-                    view.attributes.text("nearest_mode", "round_prefer_floor")};
-  for (const char* name : {"cubic_coeff_a", "extrapolation_value"}) view.attributes.real(name, 0);  // of other modes
-  view.attributes.integer("exclude_outside", 0);
-  if (b.opset >= 18) view.attributes.integer("antialias", 0);
-  check_supported(b.opset < 18 || view.attributes.text("keep_aspect_ratio_policy", "stretch") == "stretch",
-                  "it keeps the aspect ratio; stretch is supported");
-  const auto known = [](const std::string& value, std::initializer_list<std::string_view> names) {
-    return std::ranges::count(names, value) == 1;
-  };
-  check_supported(known(sampling.coordinates, {"asymmetric", "half_pixel", "pytorch_half_pixel", "align_corners",
-                                               "tf_half_pixel_for_nn", "half_pixel_symmetric"}),
-                  "coordinate_transformation_mode is '{}'", printable(sampling.coordinates));
-  check(known(sampling.rounding, {"floor", "ceil", "round_prefer_floor", "round_prefer_ceil"}), "nearest_mode is '{}'",
-        printable(sampling.rounding));
-  return sampling;
-}
-
-struct AxisScale {
-  std::int64_t out;
-  float scale;
-};
-
-/// Output extent and scale of each axis, from scales or sizes.
-std::vector<AxisScale> read_scales(Builder& b, NodeView& view, const Extents& dims) {
-  std::vector<float> scales;
-  std::vector<Affine> sizes;
-  if (b.opset < 9) {
-    const auto* attribute = view.attributes.find("scales");
-    check(attribute != nullptr, "its scales are missing");
-    scales.assign(attribute->floats().begin(), attribute->floats().end());
-  } else {
-    const std::size_t at = b.opset < 11 ? 1 : 2;
-    if (view.has(at)) scales = view.floats(at, "scales").values;
-    if (scales.empty() && view.has(3)) sizes = view.affine(3, "sizes");
-  }
-  std::vector<std::size_t> axes(dims.size());
-  for (std::size_t i = 0; i < axes.size(); ++i) axes[i] = i;
-  if (b.opset >= 18) {
-    if (const auto stated = view.attributes.integers("axes")) {
-      axes.clear();
-      for (const std::int64_t axis : *stated) axes.push_back(normal_axis(axis, dims.size()));
-    }
-  }
-  check(scales.size() == axes.size() || sizes.size() == axes.size(), "it has {} scales and {} sizes for {} axes",
-        scales.size(), sizes.size(), axes.size());
-  std::vector<AxisScale> result;
-  for (const Extent& extent : dims) result.push_back({extent.count, 1});
-  for (std::size_t i = 0; i < axes.size(); ++i) {
-    AxisScale& to = result[axes[i]];
-    const Extent& extent = dims[axes[i]];
-    const auto in = static_cast<float>(extent.count);
-    if (!scales.empty()) {
-      check(scales[i] > 0 && scales[i] < 1e6f, "a scale is {}", scales[i]);
-      to = {static_cast<std::int64_t>(std::floor(in * scales[i])), scales[i]};
-    } else if (sizes[i] != b.number(extent)) {
-      check_supported(sizes[i].fixed(), "a size depends on the number of samples");
-      to = {sizes[i].base, static_cast<float>(sizes[i].base) / in};
-    }
-    check(to.out >= 1 && to.out <= kMaxExtent, "an extent becomes {}; 1 to 2^20 is needed", to.out);
-    check_supported(!extent.batch || to.out == extent.count, "it resizes the samples");
-  }
-  return result;
-}
-
-/// Places in ascending order as few pieces: repetitions of one element, or runs.
-std::vector<Piece> pieces_of(const std::vector<std::int64_t>& places) {
-  std::vector<Piece> pieces;
-  for (const std::int64_t place : places) {
-    if (!pieces.empty()) {
-      Piece& last = pieces.back();
-      if (last.count == 1) last.step = place - last.start;
-      if (place == last.start + last.step * last.count) {
-        ++last.count;
-        continue;
-      }
-      if (last.count == 1) last.step = 1;
-    }
-    pieces.push_back({place, 1, 1});
-  }
-  check_supported(pieces.size() <= kMostPieces, "one of its axes is made of more than {} pieces", kMostPieces);
-  return pieces;
-}
-
-/// `factor` if every element is repeated that often, else 0.
-std::int64_t repetition(const std::vector<std::int64_t>& places, std::int64_t extent) {
-  const auto out = static_cast<std::int64_t>(places.size());
-  if (out % extent != 0) return 0;
-  for (std::int64_t o = 0; o < out; ++o) {
-    if (places[static_cast<std::size_t>(o)] != o / (out / extent)) return 0;
-  }
-  return out / extent;
-}
-
 /// The only sample on an axis of its own in front, so that all others hold elements of one sample.
 IndexMap sample_in_front(const IndexMap& map) {
   std::vector<IndexMap::Axis> axes{{{1, 0, true}}};
@@ -233,6 +111,24 @@ Value take(Builder& b, NodeView& view, const Value& x, std::size_t axis, const s
 }
 
 }  // namespace
+
+std::vector<Builder::Piece> pieces_of(const std::vector<std::int64_t>& places) {
+  std::vector<Piece> pieces;
+  for (const std::int64_t place : places) {
+    if (!pieces.empty()) {
+      Piece& last = pieces.back();
+      if (last.count == 1) last.step = place - last.start;
+      if (place == last.start + last.step * last.count) {
+        ++last.count;
+        continue;
+      }
+      if (last.count == 1) last.step = 1;
+    }
+    pieces.push_back({place, 1, 1});
+  }
+  check_supported(pieces.size() <= kMostPieces, "one of its axes is made of more than {} pieces", kMostPieces);
+  return pieces;
+}
 
 Value import_pad(Builder& b, NodeView& view) {
   const Value& x = view.activation(0);
@@ -298,35 +194,6 @@ Value import_gather(Builder& b, NodeView& view) {
   }
   if (samples) result.map = result.map.remove_axis(0);
   return result;
-}
-
-Value import_resize(Builder& b, NodeView& view) {
-  const Value& x = view.activation(0);
-  const Extents dims = x.map.dims();
-  const Sampling sampling = read_sampling(b, view);
-  const std::vector<AxisScale> scales = read_scales(b, view, dims);
-  Value result = x;
-  std::vector<std::vector<Piece>> pieces(dims.size());
-  bool whole = true;
-  Extents target = dims;
-  for (std::size_t axis = 0; axis < dims.size(); ++axis) {
-    std::vector<std::int64_t> places;
-    if (scales[axis].out == dims[axis].count && scales[axis].scale == 1) continue;
-    for (std::int64_t o = 0; o < scales[axis].out; ++o) {
-      places.push_back(sampling.nearest(o, scales[axis].out, dims[axis].count, scales[axis].scale));
-    }
-    pieces[axis] = pieces_of(places);
-    const std::int64_t factor = repetition(places, dims[axis].count);
-    whole = whole && factor > 0;
-    target[axis].count = scales[axis].out;
-    if (!whole) continue;
-    // The axis behind repeats each element; both are joined without looking at the samples.
-    std::vector<IndexMap::Axis> axes = result.map.axes();
-    axes[axis].push_back({factor, 0});
-    result.map = IndexMap(std::move(axes), result.map.offset());
-  }
-  result.view = view.name;
-  return whole ? result : b.assemble(view.name, x, pieces);
 }
 
 }  // namespace qnudge

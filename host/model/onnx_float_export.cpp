@@ -16,6 +16,13 @@ constexpr int kOpset = 13, kIrVersion = 7;
 
 }  // namespace
 
+void set_text(onnx::NodeProto& node, const char* name, std::string_view value) {
+  onnx::AttributeProto& attribute = *node.add_attribute();
+  attribute.set_name(name);
+  attribute.set_type(onnx::AttributeProto::STRING);
+  attribute.set_s(std::string(value));
+}
+
 void set_real(onnx::NodeProto& node, const char* name, float value) {
   onnx::AttributeProto& attribute = *node.add_attribute();
   attribute.set_name(name);

@@ -10,7 +10,7 @@ using namespace model_facets;
 
 /// In the order of FloatPrimitive.
 constexpr std::array<const ModelFacet*, std::variant_size_v<FloatPrimitive>> kFacets = {
-    &input, &layer, &batch_norm, &table, &combine, &window, &move, &product, &normalise};
+    &input, &layer, &batch_norm, &table, &combine, &window, &move, &mix, &product, &normalise};
 
 }  // namespace
 

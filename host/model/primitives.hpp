@@ -30,7 +30,7 @@ const ModelFacet& model_facet(const Node& node);
 
 /// Defined in the rooms, host/primitives/<name>/model.cpp.
 namespace model_facets {
-extern const ModelFacet input, layer, batch_norm, table, combine, window, move, product, normalise;
+extern const ModelFacet input, layer, batch_norm, table, combine, window, move, mix, product, normalise;
 }
 
 }  // namespace qnudge

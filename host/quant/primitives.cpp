@@ -10,11 +10,11 @@ using namespace quant_facets;
 
 /// In the order of IntPrimitive.
 constexpr std::array<const QuantFacet*, std::variant_size_v<IntPrimitive>> kFacets = {
-    &input, &layer, &table, &combine, &window, &move, &product, &normalise};
+    &input, &layer, &table, &combine, &window, &move, &mix, &product, &normalise};
 /// In the order of FloatPrimitive; both spellings of a layer become one.
 constexpr std::array<void (*)(Lowering&, int), std::variant_size_v<FloatPrimitive>> kLower = {
-    lower_input,  lower_layer, lower_layer,   lower_table,    lower_combine,
-    lower_window, lower_move,  lower_product, lower_normalise};
+    lower_input,  lower_layer, lower_layer, lower_table,   lower_combine,
+    lower_window, lower_move,  lower_mix,   lower_product, lower_normalise};
 
 }  // namespace
 

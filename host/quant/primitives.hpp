@@ -36,13 +36,14 @@ void lower_node(Lowering& lowering, int i);
 
 /// Defined in the rooms, host/primitives/<name>/quant.cpp.
 namespace quant_facets {
-extern const QuantFacet input, layer, table, combine, window, move, product, normalise;
+extern const QuantFacet input, layer, table, combine, window, move, mix, product, normalise;
 void lower_input(Lowering& lowering, int i);
 void lower_layer(Lowering& lowering, int i);
 void lower_table(Lowering& lowering, int i);
 void lower_combine(Lowering& lowering, int i);
 void lower_window(Lowering& lowering, int i);
 void lower_move(Lowering& lowering, int i);
+void lower_mix(Lowering& lowering, int i);
 void lower_product(Lowering& lowering, int i);
 void lower_normalise(Lowering& lowering, int i);
 }  // namespace quant_facets

@@ -29,7 +29,7 @@ bool read_primitive(QdqReader& reader, const onnx::NodeProto& from);
 
 /// Defined in the rooms, host/primitives/<name>/qdq.cpp.
 namespace qdq_facets {
-extern const QdqFacet input, layer, table, combine, window, move, product, normalise;
+extern const QdqFacet input, layer, table, combine, window, move, mix, product, normalise;
 }
 
 }  // namespace qnudge

@@ -47,7 +47,7 @@ class QdqWriter {
   std::string read(int from, int reader, bool want_flat);
   /// What comes before a pair of QuantizeLinear and DequantizeLinear.
   enum class Result {
-    given,    ///< the input, or a bound written by `bound`
+    given,    ///< the input, a bound written by `bound`, or of a node that ONNX Runtime runs in float
     kernel,   ///< of a node that ONNX Runtime has an integer kernel for
     bounded,  ///< the same, and the node's bounds are still to come
   };

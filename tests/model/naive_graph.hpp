@@ -10,6 +10,7 @@
 
 #include "qnudge/model/graph.hpp"
 #include "support/naive_attention.hpp"
+#include "support/naive_mix.hpp"
 #include "support/primitives.hpp"
 
 namespace qnudge::test {
@@ -45,6 +46,7 @@ class NaiveGraph {
                                  [&](const FloatCombine& c) { return combined(c, node, values); },
                                  [&](const FloatWindow& window) { return pool(window, in, node.shape, x); },
                                  [&](const FloatMove& move) { return moved(move, node, values); },
+                                 [&](const FloatMix& m) { return real_mix(m, in, node.shape, x); },
                                  [&](const FloatProduct& p) { return product(p, node, values); },
                                  [&](const FloatNormalise& n) { return naive_normalise(n, node.shape, x); }},
                       node.what);

@@ -43,6 +43,9 @@ bool same(const FloatMove& a, const FloatMove& b) {
   return a.map == b.map;
 }
 
+bool same(const FloatMix& a, const FloatMix& b) {
+  return a == b;
+}
 bool same(const FloatProduct& a, const FloatProduct& b) {
   return a == b;
 }

@@ -8,6 +8,7 @@
 
 #include "qnudge/quant/network.hpp"
 #include "support/naive_attention.hpp"
+#include "support/naive_mix.hpp"
 #include "support/primitives.hpp"
 
 /// Float graphs and lowered networks in real numbers, straight from their definitions: what `lower` must preserve.
@@ -124,6 +125,7 @@ inline std::vector<Reals> evaluate(const Graph& graph, const Reals& input) {
                    [&](const FloatTable& t) { return real_function(t.function, t.parameters, node.shape.c, *in[0]); },
                    [&](const FloatCombine& c) { return real_combine(c, node.shape, in, shapes); }, window,
                    [&](const FloatMove& m) { return real_move(m.map, in, shapes); },
+                   [&](const FloatMix& m) { return real_mix(m, shapes[0], node.shape, *in[0]); },
                    [&](const FloatProduct& p) { return real_product(p, in, shapes); },
                    [&](const FloatNormalise& n) { return naive_normalise(n, shapes[0], *in[0]); }},
         node.what));
@@ -168,6 +170,7 @@ inline std::vector<Reals> evaluate(const IntNetwork& network, const Reals& input
         Overloaded{[&](const IntInput&) { return input; }, with_weights, table,
                    [&](const IntCombine& c) { return bounded(real_combine(c, node.shape, in, shapes)); }, window,
                    [&](const IntMove& m) { return real_move(m.map, in, shapes); },
+                   [&](const IntMix& m) { return real_mix(m.mix, shapes[0], node.shape, *in[0]); },
                    [&](const IntProduct& p) { return bounded(real_product(p.product, in, shapes)); },
                    [&](const IntNormalise& n) { return bounded(naive_normalise(n.normalise, shapes[0], *in[0])); }},
         node.what));

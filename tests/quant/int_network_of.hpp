@@ -125,6 +125,12 @@ class IntNetworkOf {
     for (const Shape& in : shapes) node.shape.c += in.c;
     return append(node, exponents_[static_cast<std::size_t>(from[0])]);
   }
+  int resize(int from, const FloatMix& mix) {
+    IntNode node = make(IntMix{mix}, {from});
+    node.shape.h = ResizeAxis::resized(shape(from).h, mix.scale_h);
+    node.shape.w = ResizeAxis::resized(shape(from).w, mix.scale_w);
+    return append(std::move(node), exponents_[static_cast<std::size_t>(from)]);
+  }
   int sigmoid(int from, int exponent = -7) {
     return append(make(IntTable{.function = sigmoid_function()}, {from}), exponent);
   }

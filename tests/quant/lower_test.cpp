@@ -96,7 +96,7 @@ TEST(RandomGraph, CoversEveryOperatorAndIsDeterministic) {
     flat += graph.spatial_rank == 1;
     layer_output += lower(graph, BatchNormMode::separate).float_output();
   }
-  EXPECT_EQ(seen.size(), 25u);
+  EXPECT_EQ(seen.size(), 26u);
   for (const auto& [kind, count] : seen) EXPECT_GT(count, 5) << kind;
   for (const int count : {grouped, transposed, dilated, flat, layer_output, two_readers}) EXPECT_GT(count, 20);
   const Graph a = test::random_graph(7), b = test::random_graph(7);

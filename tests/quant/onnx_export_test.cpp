@@ -144,6 +144,17 @@ TEST_F(OnnxExport, OnnxRuntimeIsNearOnNormalisationsAndProducts) {
   expect_check_passes(arguments, "--near");
 }
 
+/// Its weights are no multiples of 2^-11.
+TEST_F(OnnxExport, OnnxRuntimeIsNearOnInterpolations) {
+  std::string arguments;
+  for (const int rank : {1, 2}) {
+    const Named item{"resize" + std::to_string(rank), odd_resize_network(rank)};
+    EXPECT_EQ(parse(to_qdq_onnx(item.network)).opset_import(0).version(), 19);
+    arguments += check_arguments(item, 400);
+  }
+  expect_check_passes(arguments, "--near");
+}
+
 TEST_F(OnnxExport, OnnxRuntimeAgreesOnEverySigmoidCode) {
   std::string arguments;
   for (int exponent = -12; exponent <= 4; ++exponent) {

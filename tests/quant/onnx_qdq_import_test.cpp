@@ -58,6 +58,24 @@ TEST_F(OnnxQdqImport, ReadsBackWhatItWrote) {
   }
 }
 
+TEST_F(OnnxQdqImport, ReadsBackInterpolationsAndChecksThem) {
+  for (const int rank : {1, 2}) {
+    const IntNetwork net = odd_resize_network(rank);
+    expect_same_network(import_qdq_onnx(write(to_qdq_onnx(net))), net);
+  }
+  for (const char* text :
+       {"resize half_pixel 1", "resize cubic 1073741824 1073741824",
+        "resize tf_half_pixel_for_nn 1073741824 1073741824", "resize half_pixel 2143289344 1073741824",
+        "resize half_pixel 0 1073741824", "resize half_pixel 1073741824 3221225472",
+        "resize half_pixel 1232348160 1232348160", "resize half_pixel 872415232 1073741824"}) {
+    onnx::ModelProto model = parse(to_qdq_onnx(resize_network(2)));
+    for (onnx::NodeProto& node : *model.mutable_graph()->mutable_node()) {
+      if (node.op_type() == "Resize") node.set_doc_string(text);
+    }
+    EXPECT_THROW(import_qdq_onnx(write(model.SerializeAsString())), Error) << text;
+  }
+}
+
 TEST_F(OnnxQdqImport, ReadsBackRandomNetworks) {
   for (std::uint64_t seed = 0; seed < 300; ++seed) {
     SCOPED_TRACE(seed);

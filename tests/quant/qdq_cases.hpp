@@ -137,6 +137,32 @@ inline IntNetwork combine_network() {
   return net.finish(net.gemm(net.with_constant(CombineKind::maximum, product, {1, 1, 5}, true, -2), {.k = 3}));
 }
 
+/// Linear interpolations whose weights are exact, down and up again to the shape of a skip.
+inline IntNetwork resize_network(int spatial_rank) {
+  using C = ResizeCoordinates;
+  const bool line = spatial_rank == 1;
+  const auto by = [&](C coordinates, float scale) { return FloatMix{coordinates, scale, line ? 1 : scale}; };
+  IntNetworkOf net(line ? Shape{20, 1, 3} : Shape{8, 6, 3}, spatial_rank);
+  const int stem = net.conv(0, {.k = 6, .low = 0});
+  const int half = net.resize(stem, by(C::pytorch_half_pixel, 0.5f));
+  const int low = net.conv(half, {.k = 4, .low = 0, .high = 100});
+  const int joined = net.concat({net.resize(low, by(C::half_pixel, 2)), stem, net.resize(low, by(C::asymmetric, 2))});
+  const int last = net.conv(joined, {.k = 5});
+  return net.finish(net.gemm(net.view(net.resize(last, by(C::half_pixel, 4))), {.k = 7}));
+}
+
+/// The same whose weights are rounded, with a factor of its own for each axis.
+inline IntNetwork odd_resize_network(int spatial_rank) {
+  using C = ResizeCoordinates;
+  const bool line = spatial_rank == 1;
+  IntNetworkOf net(line ? Shape{20, 1, 3} : Shape{8, 6, 3}, spatial_rank);
+  const int stem = net.conv(0, {.k = 6});
+  const int corners = net.resize(stem, {C::align_corners, 2, line ? 1.0f : 3.0f});
+  const int odd = net.resize(net.conv(corners, {.k = 5, .low = 0}), {C::asymmetric, 1.35f, line ? 1.0f : 0.6f});
+  const int last = net.resize(odd, {C::half_pixel_symmetric, 0.7f, line ? 1.0f : 0.45f});
+  return net.finish(net.gemm(net.view(last), {.k = 7}));
+}
+
 /// Two heads of attention between normalised pixels, as an image or as a sequence.
 inline IntNetwork attention_network(int spatial_rank) {
   IntNetworkOf net(spatial_rank == 2 ? Shape{6, 4, 5} : Shape{24, 1, 5}, spatial_rank);
@@ -163,7 +189,9 @@ inline std::vector<Named> hand_made() {
           {"line", line_network()},
           {"dense", dense_network()},
           {"functions", function_network()},
-          {"combine", combine_network()}};
+          {"combine", combine_network()},
+          {"resize", resize_network(2)},
+          {"resize_line", resize_network(1)}};
 }
 
 /// A random float graph, quantised on a random grid with random ranges.

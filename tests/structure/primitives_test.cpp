@@ -20,15 +20,26 @@ using ::testing::IsEmpty;
 
 /// What names a primitive, and its room.
 const std::map<std::string, std::string>& rooms() {
-  static const std::map<std::string, std::string> all = {{"FloatInput", "input"},         {"IntInput", "input"},
-                                                         {"FloatLayer", "layer"},         {"FloatBatchNorm", "layer"},
-                                                         {"IntLayer", "layer"},           {"FloatTable", "table"},
-                                                         {"IntTable", "table"},           {"FloatCombine", "combine"},
-                                                         {"IntCombine", "combine"},       {"FloatWindow", "window"},
-                                                         {"IntWindow", "window"},         {"WindowKind", "window"},
-                                                         {"FloatMove", "move"},           {"IntMove", "move"},
-                                                         {"FloatProduct", "product"},     {"IntProduct", "product"},
-                                                         {"FloatNormalise", "normalise"}, {"IntNormalise", "normalise"},
+  static const std::map<std::string, std::string> all = {{"FloatInput", "input"},
+                                                         {"IntInput", "input"},
+                                                         {"FloatLayer", "layer"},
+                                                         {"FloatBatchNorm", "layer"},
+                                                         {"IntLayer", "layer"},
+                                                         {"FloatTable", "table"},
+                                                         {"IntTable", "table"},
+                                                         {"FloatCombine", "combine"},
+                                                         {"IntCombine", "combine"},
+                                                         {"FloatWindow", "window"},
+                                                         {"IntWindow", "window"},
+                                                         {"WindowKind", "window"},
+                                                         {"FloatMove", "move"},
+                                                         {"IntMove", "move"},
+                                                         {"FloatMix", "mix"},
+                                                         {"IntMix", "mix"},
+                                                         {"FloatProduct", "product"},
+                                                         {"IntProduct", "product"},
+                                                         {"FloatNormalise", "normalise"},
+                                                         {"IntNormalise", "normalise"},
                                                          {"NormaliseKind", "normalise"}};
   return all;
 }

@@ -133,6 +133,13 @@ inline std::vector<Doubles> naive_half_run(const IntNetwork& net, std::span<cons
             [&](const IntCombine&) { return naive_half_combine(net, node, all); },
             [&](const IntWindow&) { return naive_half_pool(net, node, in(0)); },
             [&](const IntMove&) { return node.view() ? in(0) : naive_half_concat(net, node, all); },
+            [&](const IntMix& m) {
+              Doubles out;
+              for (const double v : naive_mix_fixed(m.mix, net.at(node.inputs[0]).shape, node.shape, in(0))) {
+                out.push_back(naive_half(static_cast<float>(v), {}));
+              }
+              return out;
+            },
             [&](const IntProduct& p) {
               Doubles out;
               for (const float sum : naive_product<float, double>(p.product, net.at(node.inputs[0]).shape,

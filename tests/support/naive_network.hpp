@@ -12,6 +12,7 @@
 
 #include "qnudge/quant/network.hpp"
 #include "support/naive_attention.hpp"
+#include "support/naive_mix.hpp"
 #include "support/primitives.hpp"
 
 /// The integer network straight from its definition in quant/network.hpp, one image at a time, sums in int64: slow,
@@ -259,6 +260,14 @@ inline std::vector<NaiveTensor> naive_run(const IntNetwork& net, std::span<const
                    [&](const IntWindow&) { return naive_pool(net, node, in(0).codes); },
                    [&](const IntMove&) {
                      return node.view() ? NaiveTensor{in(0).codes, {}} : naive_concat(net, node, tensors);
+                   },
+                   [&](const IntMix& m) {
+                     NaiveTensor mixed;
+                     const Shape& from = net.at(node.inputs[0]).shape;
+                     for (const double value : naive_mix_fixed(m.mix, from, node.shape, in(0).codes)) {
+                       mixed.codes.push_back(static_cast<std::int8_t>(std::nearbyint(value)));
+                     }
+                     return mixed;
                    },
                    [&](const IntProduct& p) {
                      NaiveTensor product;

@@ -335,6 +335,14 @@ class RandomGraphBuilder {
     return append(FloatProduct{.batch = batch}, {shares, chance(50) ? from : keys});
   }
 
+  int resize(int from) {
+    const float factors[] = {2.0f, 1.5f, 1.375f, 0.625f, 0.5f};
+    FloatMix mix{static_cast<ResizeCoordinates>(pick(0, 4)), 1, 1};
+    if (shape(from).h > 1) mix.scale_h = factors[pick(0, 4)];
+    if (shape(from).w > 1) mix.scale_w = factors[pick(0, 4)];
+    return append(mix, {from});
+  }
+
   int grow(int at) {
     if (with_attention_ && chance(20)) {
       if (chance(40)) return attention(at);
@@ -342,6 +350,7 @@ class RandomGraphBuilder {
       const int normal = append(normalise(shape(at)), {at});
       return chance(40) ? append(relu_table(), {normal}) : normal;
     }
+    if (with_attention_ && chance(10) && shape(at).h <= 12 && shape(at).w <= 12) return resize(at);
     if (chance(25)) return elementwise(at);
     const auto kind = pick(0, 99);
     if (kind < 30) return activate(conv(at, pick(1, 12), kAny));
@@ -389,8 +398,8 @@ class RandomGraphBuilder {
 /// (w = 1) or 2-D, with grouped, depthwise, strided, dilated, transposed and asymmetrically padded convolutions,
 /// BatchNorm (also negative, tiny and zero scales, also without a layer before it), ReLU, Clip, skips, downsample
 /// branches, concatenation, pooling, functions as tables (per channel too), combinations of two tensors or with a
-/// constant, broadcast and not, normalisations, products of activations, nodes with two readers, and outputs that are a
-/// layer or something else.
+/// constant, broadcast and not, linear interpolations, normalisations, products of activations, nodes with two readers,
+/// and outputs that are a layer or something else.
 inline Graph random_graph(std::uint64_t seed, bool with_attention = true) {
   return RandomGraphBuilder(seed, with_attention).build();
 }

@@ -56,7 +56,9 @@ bool read(QdqReader& reader, const onnx::NodeProto& from) {
     w.r = in.h;
     w.s = in.w;
   } else if (sum) {
-    for (const std::int64_t axis : reader.constants().take<std::int64_t>(reader.input(from, 1))) {
+    const std::string& axes = reader.input(from, 1);
+    const bool none = reader.constants().dims(axes) == std::vector<std::int64_t>{0};  // of a window of one element
+    for (const std::int64_t axis : none ? std::vector<std::int64_t>{} : reader.constants().take<std::int64_t>(axes)) {
       require(axis == 2 || axis == 3, ErrorKind::input, "it sums over axis {}", axis);
       (axis == 2 ? w.r : w.s) = axis == 2 ? in.h : in.w;
     }

@@ -15,6 +15,7 @@
 #include "qnudge/kernels/combine.hpp"
 #include "qnudge/kernels/elementwise.hpp"
 #include "qnudge/kernels/gram_population.hpp"
+#include "qnudge/kernels/mix.hpp"
 #include "qnudge/kernels/normalise.hpp"
 #include "qnudge/kernels/plain_conv.hpp"
 #include "qnudge/kernels/population.hpp"
@@ -44,14 +45,14 @@ struct RunConv {
 
 /// op(i) for every i in [0, count), in any order.
 struct ForEach {
-  using Op = std::variant<AddCodes<std::int8_t>, AddSharedCodes<std::int8_t>, ClampCodes<std::int8_t>,
-                          LookupCodes<std::int8_t>, LookupChannelCodes<std::int8_t>, CombineCodes<std::int8_t>,
-                          ConcatCodes<std::int8_t>, MoveCodes<std::int8_t>, MaxPoolCodes<std::int8_t>,
-                          AveragePoolCodes<std::int8_t>, AddCodes<Half>, AddSharedCodes<Half>, ClampCodes<Half>,
-                          LookupCodes<Half>, LookupChannelCodes<Half>, CombineCodes<Half>, ConcatCodes<Half>,
-                          MoveCodes<Half>, MaxPoolCodes<Half>, AveragePoolCodes<Half>, ProductCodes<std::int8_t>,
-                          ProductCodes<Half>, NormaliseMoments<std::int8_t>, NormaliseMoments<Half>, SoftmaxCodes,
-                          SoftmaxHalves, HalfCodes, SampleRows, SampleShortcut, SplitTargets, AddScaled, GatherChunk>;
+  using Op = std::variant<
+      AddCodes<std::int8_t>, AddSharedCodes<std::int8_t>, ClampCodes<std::int8_t>, LookupCodes<std::int8_t>,
+      LookupChannelCodes<std::int8_t>, CombineCodes<std::int8_t>, ConcatCodes<std::int8_t>, MoveCodes<std::int8_t>,
+      MaxPoolCodes<std::int8_t>, AveragePoolCodes<std::int8_t>, AddCodes<Half>, AddSharedCodes<Half>, ClampCodes<Half>,
+      LookupCodes<Half>, LookupChannelCodes<Half>, CombineCodes<Half>, ConcatCodes<Half>, MoveCodes<Half>,
+      MaxPoolCodes<Half>, AveragePoolCodes<Half>, ResizeCodes<std::int8_t>, ResizeCodes<Half>,
+      ProductCodes<std::int8_t>, ProductCodes<Half>, NormaliseMoments<std::int8_t>, NormaliseMoments<Half>,
+      SoftmaxCodes, SoftmaxHalves, HalfCodes, SampleRows, SampleShortcut, SplitTargets, AddScaled, GatherChunk>;
   Op op;
   std::int64_t count;
 };

@@ -7,22 +7,13 @@
 #include "qnudge/core/host_device.hpp"
 #include "qnudge/kernels/activation.hpp"
 #include "qnudge/kernels/strided.hpp"
+#include "qnudge/quant/resize_tap.hpp"
 
 namespace qnudge {
 
-/// The two input positions that one output position of a linear interpolation lies between, and their weights in units
-/// of 1 / kResizeOne, which add up to one.
-struct ResizeTap {
-  std::int32_t first, second;
-  std::int32_t weight_first, weight_second;
-};
-constexpr int kResizeBits = 11;
-constexpr std::int32_t kResizeOne = 1 << kResizeBits;
-
-/// sum / 2^bits, half to even.
+/// sum / 2^bits, half to even; sum + 2^(bits - 1) fits.
 QNUDGE_HOST_DEVICE std::int32_t rounded_shift(std::int32_t sum, int bits) {
-  const std::int32_t floor = sum >> bits, rest = sum - (floor << bits), half = 1 << (bits - 1);
-  return floor + static_cast<std::int32_t>(rest > half || (rest == half && (floor & 1) != 0));
+  return (sum + ((1 << (bits - 1)) - 1) + ((sum >> bits) & 1)) >> bits;
 }
 
 /// Linear interpolation along rows and columns: four taps, weights that are integers, one rounding. The output's codes

@@ -8,6 +8,7 @@
 #include "qnudge/model/combine_kind.hpp"
 #include "qnudge/model/element_map.hpp"
 #include "qnudge/model/geometry.hpp"
+#include "qnudge/model/resize.hpp"
 #include "qnudge/model/scalar_function.hpp"
 
 /// What a node of the float graph can be: few primitives that ONNX's many operators are spellings of. All that a
@@ -61,6 +62,13 @@ struct FloatMove {
   ElementMap map;
 };
 
+/// mix: linear interpolation along height and width; ONNX's Resize.
+struct FloatMix {
+  ResizeCoordinates coordinates = ResizeCoordinates::half_pixel;  ///< not those for nearest elements
+  float scale_h = 1, scale_w = 1;                                 ///< see ResizeAxis::resized
+  friend bool operator==(const FloatMix&, const FloatMix&) = default;
+};
+
 /// product: the matrix product of two activations, `batch` times. a is [batch, rows, depth], b [batch, depth, columns],
 /// or with `b_rows` [batch, columns, depth]: the last axis is the channels, the others are the pixels in their order.
 /// Out: the pixels of a, `columns` channels.
@@ -89,6 +97,6 @@ struct FloatNormalise {
 };
 
 using FloatPrimitive = std::variant<FloatInput, FloatLayer, FloatBatchNorm, FloatTable, FloatCombine, FloatWindow,
-                                    FloatMove, FloatProduct, FloatNormalise>;
+                                    FloatMove, FloatMix, FloatProduct, FloatNormalise>;
 
 }  // namespace qnudge

@@ -110,6 +110,11 @@ struct IntMove {
   friend bool operator==(const IntMove&, const IntMove&) = default;
 };
 
+struct IntMix {
+  FloatMix mix;
+  friend bool operator==(const IntMix&, const IntMix&) = default;
+};
+
 struct IntProduct {
   FloatProduct product;
   float multiplier = 1;  ///< scale times s_a * s_b / s_out, rounded once
@@ -124,7 +129,7 @@ struct IntNormalise {
 };
 
 using IntPrimitive =
-    std::variant<IntInput, IntLayer, IntTable, IntCombine, IntWindow, IntMove, IntProduct, IntNormalise>;
+    std::variant<IntInput, IntLayer, IntTable, IntCombine, IntWindow, IntMove, IntMix, IntProduct, IntNormalise>;
 
 struct IntNode {
   IntPrimitive what;
@@ -158,6 +163,7 @@ struct IntNode {
 ///   combine  code = clamp(rint(a * multiplier_a + b * multiplier_b), low, high), and so on: kernels/combine.hpp
 ///   window   code = clamp(rint(float(sum) * multiplier), -128, 127); a maximum is a code of its input
 ///   table    code = codes[x + 128], or clamp(x, low, high);  move: codes elsewhere
+///   mix      code = rint(sum / 2^22), sum of four codes times integer weights: kernels/mix.hpp
 ///   product  code = clamp(rint(float(sum) * multiplier), low, high)
 ///   normalise  exact integer sums, see kernels/normalise.hpp
 ///   output   t * multiplier[k], max(0, .) if low = 0: fp32, neither rounded nor clamped (only where a layer is the
