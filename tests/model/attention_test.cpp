@@ -225,7 +225,7 @@ TEST(Normalise, ALengthAsExportersSpellIt) {
   model.node("Expand", {"c", "s"}, "e");
   model.node("Div", {"x", "e"}, "y");
   const Graph graph = import(model.output("y"));
-  EXPECT_THAT(kinds(graph), ElementsAre("input", "normalise"));
+  EXPECT_THAT(kinds(graph), ElementsAre("input", "rms_norm"));
   const Tensor x = waves(12);
   Tensor wanted(12);
   for (std::size_t p = 0; p < 4; ++p) {
