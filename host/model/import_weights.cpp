@@ -55,7 +55,7 @@ std::vector<float> read_weights(const Builder& b, const NodeView& view, const La
   for (const IndexMap::Factor& axis : to) count *= axis.extent;
   std::vector<float> weights(b.keep_weights ? static_cast<std::size_t>(count) : 0);
   RunCursor run(to);
-  const auto [inner, stride, ignored] = to.back();
+  const std::int64_t inner = to.back().extent, stride = to.back().stride;
   std::int64_t k = 0;
   view.visit(1, "weights", [&](std::int64_t, std::span<const float> part) {
     if (factor != 1) {
