@@ -26,6 +26,7 @@ constexpr std::array kFolds = {
     FoldOperator{"Concat", 1, kMany, 1, fold_concat},
     FoldOperator{"ConstantOfShape", 1, 1, 1, fold_constant_of_shape},
     FoldOperator{"Cos", 1, 1, 1, fold_unary},
+    FoldOperator{"CumSum", 2, 2, 1, fold_running_sum},
     FoldOperator{"Div", 2, 2, 1, fold_binary},
     FoldOperator{"Equal", 2, 2, 1, fold_compare},
     FoldOperator{"Erf", 1, 1, 1, fold_unary},
@@ -186,6 +187,36 @@ std::vector<Known> fold_reduction(FoldView& f) {
       std::transform(place, place + run, integers.begin(),
                      [&](std::int64_t at) { return from.integers[static_cast<std::size_t>(at)]; });
       result.integers.push_back(reduce(type, integers));
+    }
+  }
+  return {std::move(result)};
+}
+
+/// CumSum: running sums along an axis, in double, each rounded once.
+std::vector<Known> fold_running_sum(FoldView& f) {
+  Known result = f.in(0);
+  const std::size_t axis = normal_axis(only(fixed_integers(f.in(1), "axes").values), result.dims.size());
+  check_supported(!result.dims[axis].batch, "it adds up the samples");
+  check_supported(f.node.attributes.integer("exclusive", 0) == 0 && f.node.attributes.integer("reverse", 0) == 0,
+                  "its sums leave out an element or run backwards");
+  f.builder.count_folded(result.dims);
+  std::int64_t inner = 1;
+  for (std::size_t i = axis + 1; i < result.dims.size(); ++i) inner *= result.dims[i].count;
+  const std::int64_t extent = result.dims[axis].count, size = result.size();
+  for (std::int64_t first = 0; first < size; first += inner * extent) {
+    for (std::int64_t column = first; column < first + inner; ++column) {
+      double real = 0;
+      Affine integer{};
+      for (std::int64_t k = 0; k < extent; ++k) {
+        const auto at = static_cast<std::size_t>(column + k * inner);
+        if (result.is_real()) {
+          real += static_cast<double>(result.reals[at]);
+          result.reals[at] = static_cast<float>(real);
+        } else {
+          integer = integer + result.integers[at];
+          result.integers[at] = integer;
+        }
+      }
     }
   }
   return {std::move(result)};

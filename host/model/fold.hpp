@@ -59,6 +59,7 @@ std::vector<Known> fold_clip(FoldView&);
 std::vector<Known> fold_where(FoldView&);
 std::vector<Known> fold_reduction(FoldView&);
 std::vector<Known> fold_batch_norm(FoldView&);
+std::vector<Known> fold_running_sum(FoldView&);
 std::vector<Known> fold_edit(FoldView&);
 std::vector<Known> fold_split(FoldView&);
 std::vector<Known> fold_concat(FoldView&);

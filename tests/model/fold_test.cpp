@@ -66,6 +66,21 @@ TEST(Fold, WeightNormalisation) {
   EXPECT_THAT(layer_of(import(model.output("y")).nodes.at(1)).weights, Pointwise(FloatEq(), {6.f, 8.f, 12.f, 16.f}));
 }
 
+TEST(Fold, RunningSums) {
+  const auto sums = [](std::int64_t axis) {
+    OnnxBuilder model({-1, 3, 1, 1});
+    model.floats("v", {2, 3}, {1, 2, 3, 4, 5, 6});
+    model.integers("axis", {axis});
+    model.node("CumSum", {"v", "axis"}, "c");
+    model.integers("shape", {2, 3, 1, 1});
+    model.node("Reshape", {"c", "shape"}, "w");
+    model.node("Conv", {"x", "w"}, "y");
+    return layer_of(import(model.output("y")).nodes.at(1)).weights;
+  };
+  EXPECT_THAT(sums(0), ElementsAre(1, 2, 3, 5, 7, 9));
+  EXPECT_THAT(sums(-1), ElementsAre(1, 3, 6, 4, 9, 15));
+}
+
 TEST(Fold, WeightsMayBeStandardisedByBatchNormalization) {
   // One row of weights per filter, normalised by its own mean and variance, as networks without BatchNorm do.
   const auto weights = [](bool training) {
