@@ -267,7 +267,12 @@ TEST(Quantise, IntegerNetworkFollowsTheFloatNetwork) {
     const auto range = static_cast<double>(ranges[static_cast<std::size_t>(graph.output)]);
     if (range == 0.0) continue;
     error /= range * static_cast<double>(wanted.size());
-    EXPECT_LT(error, 0.08) << "random_graph(" << seed << ")";
+    // A product or quotient of two activations has the relative errors of both.
+    const bool multiplies = std::ranges::any_of(graph.nodes, [](const Node& node) {
+      const auto* const combine = std::get_if<FloatCombine>(&node.what);
+      return combine != nullptr && (combine->kind == CombineKind::multiply || combine->kind == CombineKind::divide);
+    });
+    EXPECT_LT(error, multiplies ? 0.08 : 0.06) << "random_graph(" << seed << ")";
     total += error;
     ++graphs;
   }
