@@ -202,6 +202,18 @@ Value Builder::row_major(const Value& value) {
   return *move(value, map, wanted);
 }
 
+Value Builder::edited(const Value& value, const std::function<std::optional<IndexMap>(const IndexMap&)>& edit) {
+  Value result = value;
+  std::optional<IndexMap> map = edit(value.map);
+  if (!map) {
+    result = row_major(value);
+    map = edit(result.map);
+  }
+  check_supported(map.has_value(), "it would mix samples of {}", describe(value));
+  result.map = *std::move(map);
+  return result;
+}
+
 void Builder::align(Value& x, Value& y) {
   if (shape(x) != shape(y) || x.map != y.map) {
     const auto like = [&](const Value& value, const Value& target) {

@@ -54,14 +54,7 @@ Value with_last_axes(Builder& b, const Value& x, const std::vector<std::size_t>&
   std::int64_t count = 1;
   for (const std::size_t axis : axes) count *= dims[axis].count;
   merged.push_back({count});
-  auto map = turned.map.reshape(merged);
-  if (!map) {
-    turned = b.row_major(turned);
-    map = turned.map.reshape(merged);
-  }
-  check_supported(map.has_value(), "it would mix samples of {}", b.describe(x));
-  turned.map = *std::move(map);
-  return turned;
+  return b.edited(turned, [&](const IndexMap& map) { return map.reshape(merged); });
 }
 
 Value add_normalise(Builder& b, const NodeView& view, const Value& x, FloatNormalise what) {

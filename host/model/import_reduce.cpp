@@ -44,14 +44,7 @@ Value reduce_axes(Builder& b, const NodeView& view, const Value& x, const std::v
   check_supported(merged[0].count == 1, "its samples stand together with another axis of {}", b.describe(x));
   Value turned = x;
   turned.map = x.map.transpose(order);
-  auto map = turned.map.reshape(merged);
-  if (!map) {
-    turned = b.row_major(turned);
-    map = turned.map.reshape(merged);
-  }
-  check_supported(map.has_value(), "it would mix samples of {}", b.describe(x));
-  turned.map = *std::move(map);
-  turned = b.row_major(turned);
+  turned = b.row_major(b.edited(turned, [&](const IndexMap& map) { return map.reshape(merged); }));
   return b.add(make_node(FloatWindow{.kind = kind, .window = {.r = matrix[0].count}}, view.name, {turned.node}),
                features(matrix[1].count));
 }

@@ -11,17 +11,10 @@
 namespace qnudge {
 namespace {
 
-/// What a structural operator makes of a value; elements are moved first where no map can say it.
+/// What a structural operator makes of a value.
 template <class EditMap>
-Value edited(Builder& b, NodeView& view, const Value& x, EditMap edit) {
-  Value result = x;
-  std::optional<IndexMap> map = edit(x.map);
-  if (!map) {
-    result = b.row_major(x);
-    map = edit(result.map);
-    check_supported(map.has_value(), "it would mix samples of {}", b.describe(x));
-  }
-  result.map = *std::move(map);
+Value edited(Builder& b, NodeView& view, const Value& x, const EditMap& edit) {
+  Value result = b.edited(x, edit);
   result.view = view.name;
   result.sole = x.sole;
   check_supported(result.map.size() > 0, "its result is empty");

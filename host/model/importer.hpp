@@ -96,6 +96,9 @@ struct Builder {
   Value flat(const Value& value);
   /// The value as a node that holds its elements, and no others, in ONNX's order: the last axis as channels.
   Value row_major(const Value& value);
+  /// The value behind an edited map; where no map can say it, its elements are moved into ONNX's order first. Refuses
+  /// (unsupported) what even then would mix samples.
+  Value edited(const Value& value, const std::function<std::optional<IndexMap>(const IndexMap&)>& edit);
   /// Makes two values of equal extents nodes of equal shape seen through equal maps.
   void align(Value& x, Value& y);
   /// A part of an axis: elements start, start + step, ... (`count` of them; step 0 repeats one).

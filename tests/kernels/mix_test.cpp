@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <random>
 #include <vector>
 
@@ -55,30 +56,6 @@ TEST(Mix, ResizeRoundsTheExactSum) {
           }
         }
       }
-    }
-  }
-}
-
-TEST(Mix, LocalResponseLooksAtTheChannelsThatExist) {
-  std::mt19937 draw(4);
-  for (const auto& [before, after] : {std::pair<std::int64_t, std::int64_t>{2, 2}, {1, 2}, {0, 0}, {9, 9}}) {
-    const Extents e{2, 3, 2, 6};
-    std::vector<std::int8_t> x(static_cast<std::size_t>(e.size())), y(x.size());
-    for (auto& v : x) v = static_cast<std::int8_t>(draw());
-    std::vector<float> table(static_cast<std::size_t>((before + after + 1) << 14) + 1);
-    for (std::size_t s = 0; s < table.size(); ++s)
-      table[s] = static_cast<float>(std::pow(1.0 + static_cast<double>(s) / 20000.0, -0.75));
-    const LocalResponseCodes op{x.data(), y.data(), e, Strides::dense(e), before, after, table.data(), -128, 127};
-    for (std::int64_t i = 0; i < e.size(); ++i) op(i);
-    for (std::size_t i = 0; i < x.size(); ++i) {
-      const auto c = static_cast<std::int64_t>(i % 6);
-      int sum = 0;
-      for (std::int64_t other = 0; other < 6; ++other) {
-        if (other < c - before || other > c + after) continue;
-        const int v = x[i - static_cast<std::size_t>(c) + static_cast<std::size_t>(other)];
-        sum += v * v;
-      }
-      ASSERT_EQ(y[i], std::nearbyint(static_cast<float>(x[i]) * table[static_cast<std::size_t>(sum)])) << i;
     }
   }
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 
 #include "qnudge/core/host_device.hpp"
@@ -48,55 +47,6 @@ struct ResizeCodes {
   QNUDGE_HOST_DEVICE static Half rounded(float sum) {
     return A::nearest(sum * (1.0f / static_cast<float>(kResizeOne) / static_cast<float>(kResizeOne)), A::kLowest,
                       A::kHighest);
-  }
-};
-
-/// Local response normalisation: code = nearest(x * table[S]), S the exact sum of squared codes over the channels
-/// c - before ... c + after that exist; table[S] = (bias + alpha / size * S * s_x^2)^-beta * s_x / s_out, rounded once.
-struct LocalResponseCodes {
-  const std::int8_t* x;
-  std::int8_t* code;  ///< dense
-  Extents extents;
-  Strides at_x;
-  std::int64_t before, after;  ///< channels on either side
-  const float* table;          ///< [(before + after + 1) * 2^14 + 1]
-  std::int32_t low, high;
-
-  QNUDGE_HOST_DEVICE void operator()(std::int64_t i) const {
-    const Place to = extents.place(i);
-    const std::int8_t* channels = x + at_x.at({to.n, to.y, to.x, to.p, 0});
-    const std::int64_t first = to.c > before ? to.c - before : 0;
-    const std::int64_t last = to.c + after < extents.c ? to.c + after : extents.c - 1;
-    std::int32_t sum = 0;
-    for (std::int64_t c = first; c <= last; ++c) {
-      const std::int32_t v = channels[c * at_x.c];
-      sum += v * v;
-    }
-    code[i] = to_code(static_cast<float>(channels[to.c * at_x.c]) * table[sum], low, high);
-  }
-};
-
-/// The same for halves: scale = alpha / size * s_x^2, unit = s_x / s_out; the power is the machine's own.
-struct LocalResponseHalves {
-  const Half* x;
-  Half* code;
-  Extents extents;
-  Strides at_x;
-  std::int64_t before, after;
-  float bias, scale, beta, unit;
-
-  QNUDGE_HOST_DEVICE void operator()(std::int64_t i) const {
-    const Place to = extents.place(i);
-    const Half* channels = x + at_x.at({to.n, to.y, to.x, to.p, 0});
-    const std::int64_t first = to.c > before ? to.c - before : 0;
-    const std::int64_t last = to.c + after < extents.c ? to.c + after : extents.c - 1;
-    float sum = 0;
-    for (std::int64_t c = first; c <= last; ++c) {
-      const float v = to_float(channels[c * at_x.c]);
-      sum += v * v;
-    }
-    const float y = to_float(channels[to.c * at_x.c]) * powf(bias + scale * sum, -beta) * unit;
-    code[i] = Activation<Half>::nearest(y, -kLargestHalf, kLargestHalf);
   }
 };
 
